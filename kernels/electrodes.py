@@ -1,0 +1,109 @@
+"""Electrode shapes as the kernels see them: exact geometry in metres in the grid's local frame, never voxelised.
+
+Every conductor gives the signed distance to its surface (negative inside the metal). A needle also names its insulated
+shaft, where no current enters, and the thin-wire near field used by `coupling`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.float64]
+"""Points in metres, shape (..., 3)."""
+Vector = tuple[float, float, float]
+
+
+class Electrode(Protocol):
+    """A conductor at one potential."""
+
+    def distance_m(self, points: Points) -> NDArray[np.float64]:
+        """Signed distance (m) to the metal's surface, negative inside; shape (...)."""
+        ...
+
+    def bounds_m(self) -> tuple[Vector, Vector]:
+        """Corners (m) of an axis-aligned box that holds metal and insulated shaft."""
+        ...
+
+
+@dataclass(frozen=True)
+class Needle:
+    """A cylinder with flat ends, exposed over `exposed_m` from the tip backwards, insulated over `shaft_m` behind that.
+
+    Attributes:
+        tip_m: centre of the tip's face.
+        direction: unit vector from the shaft towards the tip (the way it was pushed in).
+        radius_m: of metal and shaft alike.
+    """
+
+    tip_m: Vector
+    direction: Vector
+    radius_m: float
+    exposed_m: float
+    shaft_m: float = 0.0
+
+    @property
+    def centre_m(self) -> NDArray[np.float64]:
+        """Middle of the exposed part."""
+        return np.asarray(self.tip_m) - 0.5 * self.exposed_m * np.asarray(self.direction)
+
+    def distance_m(self, points: Points) -> NDArray[np.float64]:
+        return cylinder_distance(points, self.centre_m, np.asarray(self.direction), self.radius_m, self.exposed_m)
+
+    def shaft_distance_m(self, points: Points) -> NDArray[np.float64]:
+        """Signed distance (m) to the insulated shaft; +inf everywhere when there is none."""
+        if self.shaft_m <= 0:
+            return np.full(points.shape[:-1], np.inf)
+        axis = np.asarray(self.direction)
+        centre = np.asarray(self.tip_m) - (self.exposed_m + 0.5 * self.shaft_m) * axis
+        return cylinder_distance(points, centre, axis, self.radius_m, self.shaft_m)
+
+    def bounds_m(self) -> tuple[Vector, Vector]:
+        axis = np.asarray(self.direction)
+        ends = np.stack([np.asarray(self.tip_m), np.asarray(self.tip_m) - (self.exposed_m + self.shaft_m) * axis])
+        rim = self.radius_m * np.sqrt(np.maximum(1 - axis**2, 0))
+        return as_vector(ends.min(axis=0) - rim), as_vector(ends.max(axis=0) + rim)
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A rectangular block of metal.
+
+    Attributes:
+        centre_m: middle of the block.
+        axes: three orthonormal vectors; size_m is measured along them (by convention width, height, thickness).
+    """
+
+    centre_m: Vector
+    axes: tuple[Vector, Vector, Vector]
+    size_m: Vector
+
+    def distance_m(self, points: Points) -> NDArray[np.float64]:
+        local = np.abs((points - np.asarray(self.centre_m)) @ np.asarray(self.axes).T) - 0.5 * np.asarray(self.size_m)
+        outside = np.linalg.norm(np.maximum(local, 0), axis=-1)
+        return outside + np.minimum(local.max(axis=-1), 0)
+
+    def bounds_m(self) -> tuple[Vector, Vector]:
+        reach = 0.5 * np.abs(np.asarray(self.axes)).T @ np.asarray(self.size_m)
+        centre = np.asarray(self.centre_m)
+        return as_vector(centre - reach), as_vector(centre + reach)
+
+
+def cylinder_distance(
+    points: Points, centre: NDArray[np.float64], axis: NDArray[np.float64], radius_m: float, length_m: float
+) -> NDArray[np.float64]:
+    """Signed distance (m) to a solid cylinder with flat ends."""
+    offset = points - centre
+    along = offset @ axis
+    across = np.linalg.norm(offset - along[..., None] * axis, axis=-1)
+    radial, axial = across - radius_m, np.abs(along) - 0.5 * length_m
+    outside = np.hypot(np.maximum(radial, 0), np.maximum(axial, 0))
+    return outside + np.minimum(np.maximum(radial, axial), 0)
+
+
+def as_vector(a: NDArray[np.float64]) -> Vector:
+    x, y, z = (float(v) for v in a)
+    return (x, y, z)
