@@ -1,0 +1,193 @@
+"""The plan: everything about one treatment that porefield computes with, as a person writes it in YAML or JSON.
+
+Lengths are patient RAS+ millimetres, fields V/cm, voltages V. `Plan` checks all that can be known without opening the
+anatomy; `scene.build_scene` checks the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import (
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from .errors import PlanError, one_of
+from .model import Model, Name, Positive, problems_of, refuse, shown
+from .plan_anatomy import Anatomy, GridSettings
+from .plan_electrodes import (
+    AvoidLimit,
+    ElectrodeSettings,
+    GeneratorSettings,
+    Pulse,
+    SolverSettings,
+)
+from .plan_tissues import TissueOverride
+
+DEFAULT_THRESHOLDS_V_PER_CM = (400.0, 500.0, 600.0, 700.0, 800.0, 1000.0)
+
+GeneratorChoice = Annotated[
+    Annotated[Name, Tag("by_name")] | Annotated[GeneratorSettings, Tag("by_limits")],
+    Discriminator(lambda value: "by_name" if isinstance(value, str) else "by_limits"),
+]
+
+
+class Plan(Model):
+    """One treatment plan."""
+
+    title: str = Field("", description="One line for the report.")
+    description: str = Field("", description="Anything the reader should know.")
+    anatomy: Anatomy = Field(description="What is where in the patient.")
+    grid: GridSettings = Field(description="The voxels of the solve.")
+    tissues: dict[Name, TissueOverride] = Field(
+        default_factory=dict,
+        description="Tissues over, or beside, those of the library, by name.",
+    )
+    electrodes: tuple[ElectrodeSettings, ...] = Field(
+        min_length=2, description="All conductors in the patient."
+    )
+    pulses: tuple[Pulse, ...] = Field(
+        min_length=1, description="Pulse trains, delivered one after another."
+    )
+    targets: tuple[Name, ...] = Field(
+        (), description="Structures to cover: added shapes, labels or tissues, by name."
+    )
+    avoid: dict[Name, AvoidLimit] = Field(
+        default_factory=dict, description="Structures to spare, by name."
+    )
+    generator: GeneratorChoice | None = Field(
+        None, description="A generator of the library by name, or its limits."
+    )
+    thresholds_v_per_cm: tuple[Positive, ...] = Field(
+        DEFAULT_THRESHOLDS_V_PER_CM,
+        min_length=1,
+        description="Fields for which volume and coverage are reported, V/cm.",
+    )
+    solver: SolverSettings = Field(
+        default_factory=SolverSettings, description="Accuracy of the solve."
+    )
+
+    _folder: Path | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the file the plan was read from, where its relative paths start."""
+        return self._folder
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Plan:
+        names = [electrode.name for electrode in self.electrodes]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                refuse(
+                    f"electrodes[{i}].name", "a name that no other electrode has", name
+                )
+        for i, pulse in enumerate(self.pulses):
+            for side in ("anode", "cathode"):
+                for j, name in enumerate(getattr(pulse, side)):
+                    if name not in names:
+                        refuse(
+                            f"pulses[{i}].{side}[{j}]",
+                            f"an electrode, {one_of(names, name)}",
+                            name,
+                        )
+        repeated = [name for name, n in Counter(self.targets).items() if n > 1]
+        if repeated:
+            refuse("targets", "each name once", ", ".join(repeated))
+        return self
+
+
+def load_plan(source: Path | str | Mapping[str, Any]) -> Plan:
+    """Read and check a plan.
+
+    Args:
+        source: path of a YAML or JSON file, its text (anything with a line break), or the table itself.
+
+    Raises:
+        PlanError: with one problem for everything found wrong.
+    """
+    data, folder = _read(source)
+    if not isinstance(data, Mapping):
+        raise PlanError.of(
+            "plan", "a table with anatomy, grid, electrodes, pulses ...", shown(data)
+        )
+    try:
+        plan = Plan.model_validate(data)
+    except ValidationError as error:
+        raise PlanError(problems_of(error, data)) from None
+    plan._folder = folder
+    return plan
+
+
+def _read(source: Path | str | Mapping[str, Any]) -> tuple[Any, Path | None]:
+    if isinstance(source, Mapping):
+        return dict(source), None
+    if isinstance(source, str) and "\n" in source:
+        return read_table(source, "plan"), None
+    path = Path(source)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError.of(
+            "plan", "a readable YAML or JSON file", f"{path}: {error}"
+        ) from None
+    return read_table(text, "plan"), path.resolve().parent
+
+
+def read_table(text: str, field: str) -> Any:
+    """YAML or JSON text as plain data; a repeated key is an error, not a silent overwrite.
+
+    Raises:
+        PlanError: naming `field`, with the line of the slip.
+    """
+    try:
+        if text.lstrip().startswith("{"):
+            return json.loads(
+                text, object_pairs_hook=lambda pairs: _unique(pairs, field)
+            )
+        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+    except json.JSONDecodeError as json_error:
+        try:
+            return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - YAML may start with a brace as well
+        except yaml.YAMLError:
+            raise PlanError.of(field, "valid JSON", str(json_error)) from None
+    except yaml.YAMLError as error:
+        raise PlanError.of(field, "valid YAML", " ".join(str(error).split())) from None
+
+
+def _unique(pairs: list[tuple[str, Any]], field: str) -> dict[str, Any]:
+    for key, n in Counter(key for key, _ in pairs).items():
+        if n > 1:
+            raise PlanError.of(field, "each key once", f"the key {key!r} {n} times")
+    return dict(pairs)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML that refuses a key given twice in one table."""
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str | int | float) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    "while reading a table",
+                    node.start_mark,
+                    f"found the key {key!r} twice",
+                    key_node.start_mark,
+                )
+            if isinstance(key, str | int | float):
+                seen.add(key)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,161 @@
+"""What a plan may say about electrodes, pulses, their generator and what must be spared."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import Field, model_validator
+
+from .model import (
+    Model,
+    Name,
+    NotNegative,
+    Number,
+    Positive,
+    Vector,
+    exactly_one,
+    refuse,
+)
+from .shapes import orthonormal
+
+MAX_VOLTAGE_V = 10_000.0
+"""Above any generator for electroporation of tissue; a larger number is a slip of the pen."""
+
+
+class NeedleSettings(Model):
+    """A straight needle: bare metal over the exposed length from the tip, an insulated shaft behind it."""
+
+    tip_mm: Vector = Field(description="Middle of the tip's flat face, patient RAS mm.")
+    direction: Vector | None = Field(
+        None,
+        description="From the shaft towards the tip (the way of insertion), any length; or give entry_mm.",
+    )
+    entry_mm: Vector | None = Field(
+        None,
+        description="Instead of direction: a point that the needle comes from, patient RAS mm.",
+    )
+    diameter_mm: Positive = Field(description="Outer diameter of metal and shaft, mm.")
+    exposed_mm: Positive = Field(
+        description="Length of bare metal, from the tip backwards, mm."
+    )
+    shaft_mm: NotNegative = Field(
+        0.0, description="Length of insulated shaft behind the exposed part, mm."
+    )
+
+    @model_validator(mode="after")
+    def _has_direction(self) -> NeedleSettings:
+        exactly_one(self, ("direction", "entry_mm"))
+        if self.direction is not None and math.hypot(*self.direction) < 1e-9:
+            refuse("direction", "a vector that is not zero", self.direction)
+        if self.entry_mm is not None and math.dist(self.entry_mm, self.tip_mm) < 1e-6:
+            refuse("entry_mm", "a point apart from tip_mm", self.entry_mm)
+        return self
+
+    @property
+    def unit_direction(self) -> tuple[float, float, float]:
+        """Unit vector of insertion, patient axes."""
+        if self.direction is not None:
+            x, y, z = self.direction
+        else:
+            assert self.entry_mm is not None
+            x, y, z = (t - e for t, e in zip(self.tip_mm, self.entry_mm, strict=True))
+        length = math.hypot(x, y, z)
+        return (x / length, y / length, z / length)
+
+
+class PlateSettings(Model):
+    """A rectangular plate of metal, bare all round."""
+
+    centre_mm: Vector = Field(
+        description="Middle of the block of metal, patient RAS mm."
+    )
+    normal: Vector = Field(
+        description="Direction across the plate (of its thickness), any length."
+    )
+    up: Vector = Field(
+        description="Direction of its height; made perpendicular to normal."
+    )
+    width_mm: Positive = Field(description="Edge perpendicular to normal and up, mm.")
+    height_mm: Positive = Field(description="Edge along up, mm.")
+    thickness_mm: Positive = Field(description="Edge along normal, mm.")
+
+    @model_validator(mode="after")
+    def _spans(self) -> PlateSettings:
+        orthonormal(self.normal, self.up, ("normal", "up"))
+        return self
+
+
+class ElectrodeSettings(Model):
+    """One conductor, a needle or a plate."""
+
+    name: Name = Field(description="Name used by the pulses.")
+    needle: NeedleSettings | None = Field(None, description="A needle.")
+    plate: PlateSettings | None = Field(None, description="A plate.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ElectrodeSettings:
+        exactly_one(self, ("needle", "plate"))
+        return self
+
+
+class Pulse(Model):
+    """A train of equal pulses between two groups of electrodes; the others float."""
+
+    anode: tuple[Name, ...] = Field(
+        min_length=1, description="Electrodes at the pulse voltage."
+    )
+    cathode: tuple[Name, ...] = Field(min_length=1, description="Electrodes at 0 V.")
+    voltage_v: Positive = Field(
+        le=MAX_VOLTAGE_V, description="Voltage between them, V."
+    )
+    count: int = Field(8, ge=1, le=100_000, description="Number of pulses.")
+    width_us: Positive = Field(100.0, description="Width of one pulse, microseconds.")
+    frequency_hz: Positive = Field(1.0, description="Repetition frequency, Hz.")
+    name: Name | None = Field(
+        None, description="Name in results; from the electrodes' names by default."
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> Pulse:
+        for field in ("anode", "cathode"):
+            names: tuple[str, ...] = getattr(self, field)
+            if len(set(names)) != len(names):
+                refuse(field, "each electrode once", list(names))
+        both = sorted(set(self.anode) & set(self.cathode))
+        if both:
+            refuse(
+                "cathode",
+                "no electrode that is an anode of the same pulse",
+                ", ".join(both),
+            )
+        return self
+
+
+class AvoidLimit(Model):
+    """What a structure to be spared may see."""
+
+    max_v_per_cm: Positive = Field(
+        description="Largest acceptable field in the structure, V/cm."
+    )
+
+
+class GeneratorSettings(Model):
+    """A pulse generator by its limits."""
+
+    name: Name | None = Field(None, description="Name in reports.")
+    max_voltage_v: Positive = Field(description="Largest voltage it delivers, V.")
+    max_current_a: Positive = Field(description="Largest current it delivers, A.")
+
+
+class SolverSettings(Model):
+    """When a solve counts as converged, and when it gives up."""
+
+    tolerance: Number = Field(
+        1e-6,
+        gt=1e-12,
+        lt=1e-2,
+        description="Relative residual of the current balance at which a solve is converged.",
+    )
+    max_newton_steps: int = Field(
+        60, ge=1, le=1000, description="Newton steps per nested grid."
+    )
