@@ -53,6 +53,13 @@ class Needle:
     def distance_m(self, points: Points) -> NDArray[np.float64]:
         return cylinder_distance(points, self.centre_m, np.asarray(self.direction), self.radius_m, self.exposed_m)
 
+    def distance_chebyshev_m(self, points: Points) -> NDArray[np.float64]:
+        """Larger of the radial and the axial distance (m) to the metal: a cylinder's shape at every level."""
+        offset = points - self.centre_m
+        along = offset @ np.asarray(self.direction)
+        across = np.linalg.norm(offset - along[..., None] * np.asarray(self.direction), axis=-1)
+        return np.maximum(across - self.radius_m, np.abs(along) - 0.5 * self.exposed_m)
+
     def shaft_distance_m(self, points: Points) -> NDArray[np.float64]:
         """Signed distance (m) to the insulated shaft; +inf everywhere when there is none."""
         if self.shaft_m <= 0:

@@ -1,0 +1,335 @@
+"""Electrodes in the conductance network, at sub-voxel accuracy and without staircases.
+
+Nodes inside metal are no unknowns and the edges that touch them are taken out of the network. What replaces those edges
+is a list of *links*: link l joins free node i to electrode k with the geometric conductance g (metres), so that it
+carries g sigma (phi_i - V_k), sigma being averaged over the voxels c that the link lies in with weights w_c. The same
+link adds w_c g (phi_i - V_k)^2 / V_c to the mean square field of voxel c: one energy, one symmetric Newton matrix.
+
+Two kinds of link:
+
+* Cut edge, for surfaces that the grid resolves (plates, spheres, shells). An edge of conductance g0 whose free part has
+  the fraction theta gets g0 / theta, in the edge's own 4 voxels. Gibou et al. 2002, J Comput Phys 176:205.
+* Wire leak, for needles. u is the near field of a thin wire (the potential of a uniformly charged segment,
+  ln((e1 + e2 + L) / (e1 + e2 - L)) with e1, e2 the distances to its ends) and u_s its value at the nearest surface
+  point. Every free node within `REACH` voxels of the surface gets
+      g_i = sum over its open edges of g0 (u_j - u_i) / (u_i - u_s),
+  in its 8 voxels: then the network holds the near field exactly, wherever the wire lies between the nodes.
+
+An insulated shaft takes its share f of the volume round each edge out of the edge's conductance, along the shaft by
+1 - f and across it by (1 - f) / (1 + f) (Maxwell Garnett for insulating cylinders).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .electrodes import Electrode, Needle
+from .grid import Grid
+
+REACH = 2.0
+"""How far from a needle's surface nodes are linked to it, in voxels."""
+MOST_NEGATIVE_LEAK = -0.2
+"""Of the geometric edge conductance; the near field may ask for less next to a needle's ends, which would cost definiteness."""
+SHORTEST_CUT = 0.01
+"""A node nearer than this fraction of an edge to a surface counts as metal."""
+SHAFT_SAMPLES = 5
+"""Points per axis in the box round an edge that measure its share of insulated shaft."""
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass
+class Couplings:
+    """What electrodes do to the network of one grid. Arrays over nodes have shape grid.node_shape.
+
+    Attributes:
+        metal: index of the electrode a node lies in, -1 for free nodes.
+        open_edge: for each axis the share of an edge's conductance that is left (0 to 1), edge i going from node i to i + 1.
+        link_node: flat node index of each link. link_electrode: its electrode. link_g_m: its geometric conductance, m.
+        link_cell, link_weight: (links, 8) voxel indices flat over the *node* shape, and weights (0 where unused).
+    """
+
+    metal: NDArray[np.int16]
+    open_edge: list[NDArray[np.float32]]
+    link_node: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    link_electrode: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    link_g_m: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    link_cell: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 8), np.int32))
+    link_weight: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 8), np.float32))
+
+
+def couple(grid: Grid, electrodes: tuple[Electrode, ...]) -> Couplings:
+    """Metal nodes, open edges and links of all electrodes on a grid."""
+    out = Couplings(
+        metal=np.full(grid.node_shape, -1, np.int16),
+        open_edge=[np.ones(grid.node_shape, np.float32) for _ in range(3)],
+    )
+    for a in range(3):
+        out.open_edge[a][at(a, slice(-1, None))] = 0
+    for k, electrode in enumerate(electrodes):
+        mark_metal(grid, electrode, k, out.metal)
+    for electrode in electrodes:
+        if isinstance(electrode, Needle):
+            narrow_by_shaft(grid, electrode, out.open_edge)
+    close_edges_into_metal(out)
+    for k, electrode in enumerate(electrodes):
+        if not isinstance(electrode, Needle):
+            link_cut_edges(grid, electrode, k, out)
+    nearest = nearest_needle(grid, electrodes)
+    for k, electrode in enumerate(electrodes):
+        if isinstance(electrode, Needle):
+            link_wire(grid, electrode, k, nearest, out)
+    return out
+
+
+# -- geometry helpers --------------------------------------------------------------------------------------------------
+
+
+def at(axis: int, s: slice) -> Box:
+    """Index that applies `s` to one axis and takes all of the others."""
+    full = slice(None)
+    return (s if axis == 0 else full, s if axis == 1 else full, s if axis == 2 else full)
+
+
+def box_of(grid: Grid, electrode: Electrode, margin: float) -> Box:
+    """Nodes within `margin` voxels of an electrode's bounding box."""
+    low, high = electrode.bounds_m()
+    slices = []
+    for lo, hi, h, n in zip(low, high, grid.spacing_m, grid.node_shape, strict=True):
+        start = min(max(int(np.floor(lo / h - margin)), 0), n)
+        slices.append(slice(start, max(min(int(np.ceil(hi / h + margin)) + 1, n), start)))
+    return (slices[0], slices[1], slices[2])
+
+
+def points_in(grid: Grid, box: Box, shift: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> NDArray[np.float64]:
+    """Coordinates (m) of a box of nodes, moved by `shift` voxels; shape (..., 3)."""
+    axes = [(np.arange(s.start, s.stop) + d) * h for s, d, h in zip(box, shift, grid.spacing_m, strict=True)]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+
+
+def edge_conductance_m(grid: Grid, axis: int, box: Box) -> NDArray[np.float64]:
+    """Geometric conductance (face area / length, m) of the edges that start in a box of nodes, with the part of their
+    face that lies outside the grid taken off: one half on an outer face, one quarter on an outer edge."""
+    hx, hy, hz = grid.spacing_m
+    whole = hx * hy * hz / grid.spacing_m[axis] ** 2
+    share = np.ones(tuple(s.stop - s.start for s in box))
+    for b in range(3):
+        i = np.arange(box[b].start, box[b].stop)
+        last = grid.shape[b]
+        factor = (i < last) * 1.0 if b == axis else 0.5 * ((i > 0) * 1.0 + (i < last) * 1.0)
+        share *= factor.reshape([-1 if c == b else 1 for c in range(3)])
+    return whole * share
+
+
+# -- metal and shafts --------------------------------------------------------------------------------------------------
+
+
+def mark_metal(grid: Grid, electrode: Electrode, k: int, metal: NDArray[np.int16]) -> None:
+    box = box_of(grid, electrode, 1)
+    points = points_in(grid, box)
+    distance = electrode.distance_m(points)
+    h = min(grid.spacing_m)
+    inside = distance <= SHORTEST_CUT * h
+    if isinstance(electrode, Needle):
+        # the rims of flat ends stick out of the near field's own equipotential: those nodes have no room for a link
+        near = distance <= 0.5 * h
+        inside = (distance <= 0) | (near & (near_field(electrode, points) >= surface_field(electrode, points) - 0.02))
+        inside &= electrode.shaft_distance_m(points) > 0
+    metal[box][inside] = k
+
+
+def narrow_by_shaft(grid: Grid, needle: Needle, open_edge: list[NDArray[np.float32]]) -> None:
+    """Take the insulated shaft's volume out of the edges round it."""
+    if needle.shaft_m <= 0:
+        return
+    box = box_of(grid, needle, 2)
+    shifts = (np.arange(SHAFT_SAMPLES) + 0.5) / SHAFT_SAMPLES - 0.5
+    for axis in range(3):
+        share = np.zeros(tuple(s.stop - s.start for s in box))
+        for sx, sy, sz in product(shifts, shifts, shifts):
+            offset = [sx, sy, sz]
+            offset[axis] += 0.5
+            distance = needle.shaft_distance_m(points_in(grid, box, (offset[0], offset[1], offset[2])))
+            # a point's own little box is partly inside when the surface runs through it
+            share += np.clip(0.5 - distance * SHAFT_SAMPLES / min(grid.spacing_m), 0, 1)
+        f = share / len(shifts) ** 3
+        along = needle.direction[axis] ** 2
+        left = (1 - f) * along + (1 - f) / (1 + f) * (1 - along)
+        open_edge[axis][box] *= np.where(f > 0.99, 0.0, left).astype(np.float32)
+
+
+def close_edges_into_metal(c: Couplings) -> None:
+    free = c.metal < 0
+    for axis in range(3):
+        lower, upper = at(axis, slice(None, -1)), at(axis, slice(1, None))
+        c.open_edge[axis][lower] *= free[lower] & free[upper]
+
+
+# -- cut edges ---------------------------------------------------------------------------------------------------------
+
+
+def link_cut_edges(grid: Grid, electrode: Electrode, k: int, c: Couplings) -> None:
+    """Replace every edge that the surface of a resolved electrode cuts by links from its free ends."""
+    box = box_of(grid, electrode, 2)
+    for axis in range(3):
+        step = tuple(1 if b == axis else 0 for b in range(3))
+        start = points_in(grid, box)
+        along = np.asarray(step) * grid.spacing_m[axis]
+        first, last = crossing_fractions(electrode, start, along)
+        lower = np.moveaxis(np.indices(first.shape), 0, -1) + [s.start for s in box]
+        cut = np.isfinite(first) & (edge_conductance_m(grid, axis, box) > 0)
+        for i, theta in ((lower, first), (lower + step, 1 - last)):
+            node = np.minimum(i, np.asarray(grid.shape))
+            free = cut & (c.metal[node[..., 0], node[..., 1], node[..., 2]] < 0)
+            whole = grid.voxel_volume_m3 / grid.spacing_m[axis] ** 2
+            cells, weights = voxels_round_edge(grid, axis, lower[free])
+            append_links(c, grid, node[free], k, whole / np.maximum(theta[free], SHORTEST_CUT), cells, weights)
+        c.open_edge[axis][box][cut] = 0
+
+
+def crossing_fractions(
+    electrode: Electrode, start: NDArray[np.float64], along: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the segment start + t along, t in 0..1, is inside metal: smallest and largest such t (nan: nowhere).
+
+    The point deepest in the metal is found by sampling the distance at 9 points and refining round the smallest, the
+    crossings by bisection from there; so metal thinner than the voxels is found too.
+    """
+    t = np.linspace(0, 1, 9)
+    d = np.stack([electrode.distance_m(start + s * along) for s in t])
+    lowest = np.argmin(d, axis=0)
+    deepest = _refine_minimum(electrode, start, along, np.clip(lowest - 1, 0, 7) / 8, np.clip(lowest + 1, 1, 8) / 8)
+    touches = electrode.distance_m(start + deepest[..., None] * along) <= 0
+    first = _bisect(electrode, start, along, outside=np.zeros_like(deepest), inside=deepest)
+    last = _bisect(electrode, start, along, outside=np.ones_like(deepest), inside=deepest)
+    return np.where(touches, first, np.nan), np.where(touches, last, np.nan)
+
+
+def _refine_minimum(
+    electrode: Electrode, start: NDArray[np.float64], along: NDArray[np.float64], lo: NDArray[np.float64], hi: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    for _ in range(20):
+        third = (hi - lo) / 3
+        left = electrode.distance_m(start + (lo + third)[..., None] * along)
+        right = electrode.distance_m(start + (hi - third)[..., None] * along)
+        smaller_left = left < right
+        lo, hi = np.where(smaller_left, lo, lo + third), np.where(smaller_left, hi - third, hi)
+    return 0.5 * (lo + hi)
+
+
+def _bisect(
+    electrode: Electrode, start: NDArray[np.float64], along: NDArray[np.float64], outside: NDArray[np.float64], inside: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    already = electrode.distance_m(start + outside[..., None] * along) <= 0
+    lo, hi = outside.copy(), inside.copy()
+    for _ in range(30):
+        middle = 0.5 * (lo + hi)
+        metal = electrode.distance_m(start + middle[..., None] * along) <= 0
+        lo, hi = np.where(metal, lo, middle), np.where(metal, middle, hi)
+    return np.where(already, outside, hi)
+
+
+# -- wire leaks --------------------------------------------------------------------------------------------------------
+
+
+def near_field(needle: Needle, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Potential of a uniformly charged segment along the exposed part, dimensionless."""
+    centre, axis, half = needle.centre_m, np.asarray(needle.direction), 0.5 * needle.exposed_m
+    e = np.linalg.norm(points - (centre - half * axis), axis=-1) + np.linalg.norm(points - (centre + half * axis), axis=-1)
+    return np.log((e + 2 * half) / np.maximum(e - 2 * half, 1e-12))
+
+
+def surface_field(needle: Needle, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The near field at the metal surface point nearest to each point."""
+    centre, axis, half = needle.centre_m, np.asarray(needle.direction), 0.5 * needle.exposed_m
+    offset = points - centre
+    along = offset @ axis
+    across = offset - along[..., None] * axis
+    r = np.linalg.norm(across, axis=-1)
+    radius = np.where(np.abs(along) <= half, needle.radius_m, np.minimum(r, needle.radius_m))
+    outward = across / np.maximum(r, 1e-15)[..., None]
+    surface = centre + np.clip(along, -half, half)[..., None] * axis + radius[..., None] * outward
+    return near_field(needle, surface)
+
+
+def nearest_needle(grid: Grid, electrodes: tuple[Electrode, ...]) -> NDArray[np.int16]:
+    """For nodes near needles the index of the nearest one, -1 elsewhere; a node is linked to one needle only."""
+    owner = np.full(grid.node_shape, -1, np.int16)
+    closest = np.full(grid.node_shape, np.inf, np.float32)
+    for k, electrode in enumerate(electrodes):
+        if isinstance(electrode, Needle):
+            box = box_of(grid, electrode, REACH + 2)
+            distance = electrode.distance_m(points_in(grid, box)).astype(np.float32)
+            nearer = distance < closest[box]
+            closest[box][nearer] = distance[nearer]
+            owner[box][nearer] = k
+    return owner
+
+
+def link_wire(grid: Grid, needle: Needle, k: int, owner: NDArray[np.int16], c: Couplings) -> None:
+    """Wire leaks of one needle at all free nodes within reach."""
+    box = box_of(grid, needle, REACH + 2)
+    points = points_in(grid, box)
+    u = near_field(needle, points)
+    laplacian = np.zeros_like(u)
+    faces = np.zeros_like(u)
+    for axis in range(3):
+        lower, upper = at(axis, slice(None, -1)), at(axis, slice(1, None))
+        g0 = edge_conductance_m(grid, axis, box)[lower]
+        flow = g0 * c.open_edge[axis][box][lower] * (u[upper] - u[lower])
+        laplacian[lower] += flow
+        laplacian[upper] -= flow
+        faces[lower] += g0
+        faces[upper] += g0
+    drop = np.minimum(u - surface_field(needle, points), -1e-6)
+    h = max(grid.spacing_m)
+    within = (needle.distance_chebyshev_m(points) <= REACH * h) & (c.metal[box] < 0) & (owner[box] == k)
+    within &= needle.shaft_distance_m(points) > 0
+    g = np.maximum(laplacian / drop, MOST_NEGATIVE_LEAK * faces / 6)[within]
+    node = np.argwhere(within) + [s.start for s in box]
+    cells, weights = voxels_round_node(grid, node)
+    append_links(c, grid, node, k, g, cells, weights)
+
+
+# -- link bookkeeping --------------------------------------------------------------------------------------------------
+
+
+def voxels_round_node(grid: Grid, node: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The 8 voxels round each node (n, 3) -> indices (n, 8, 3) and weights (n, 8) that sum to 1 over those in the grid."""
+    corner = np.asarray(list(product((-1, 0), repeat=3)))
+    cells = node[:, None, :] + corner
+    inside = np.all((cells >= 0) & (cells < np.asarray(grid.shape)), axis=-1)
+    return cells, (inside / np.maximum(inside.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+
+
+def voxels_round_edge(grid: Grid, axis: int, lower: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The 4 voxels round each edge, padded to 8 with weight 0; each of the 4 weighs 1/4 if it is in the grid, else 0."""
+    corner = np.asarray([s for s in product((-1, 0), repeat=3) if s[axis] == 0])
+    cells = np.concatenate([lower[:, None, :] + corner, lower[:, None, :] + 0 * corner], axis=1)
+    inside = np.all((cells >= 0) & (cells < np.asarray(grid.shape)), axis=-1)
+    inside[:, 4:] = False
+    return cells, (0.25 * inside).astype(np.float32)
+
+
+def append_links(
+    c: Couplings,
+    grid: Grid,
+    node: NDArray[np.int64],
+    k: int,
+    g_m: NDArray[np.float64],
+    cells: NDArray[np.int64],
+    weights: NDArray[np.float32],
+) -> None:
+    shape = grid.node_shape
+    safe = np.where(weights[..., None] > 0, cells, 0)
+    flat_cells = np.ravel_multi_index((safe[..., 0], safe[..., 1], safe[..., 2]), shape)
+    flat_node = np.ravel_multi_index((node[:, 0], node[:, 1], node[:, 2]), shape)
+    c.link_node = np.concatenate([c.link_node, flat_node.astype(np.int32)])
+    c.link_electrode = np.concatenate([c.link_electrode, np.full(len(flat_node), k, np.int32)])
+    c.link_g_m = np.concatenate([c.link_g_m, g_m])
+    c.link_cell = np.concatenate([c.link_cell, flat_cells.astype(np.int32)])
+    c.link_weight = np.concatenate([c.link_weight, weights])

@@ -1,0 +1,172 @@
+"""One step of Newton's method on the network's energy, compiled once for each shape.
+
+1. state at (phi, V): residual R, conductivities                                   float64
+2. Newton matrix H and its multigrid levels                                         inner precision
+3. PCG for H d = -R to a loose tolerance, d scaled back                             inner precision
+4. line search: the energy is convex, so its slope R(x + t d) . d rises with t; take a t where it has fallen to
+   `FLAT_ENOUGH` of its start, by safeguarded secants                               float64
+
+Floating electrodes are unknowns beside the nodes. The preconditioner eliminates them: with Y = M^-1 B, B the coupling of
+the nodes to the floating electrodes and M^-1 one V-cycle, the block factorisation with the Schur complement
+S = D - B^T Y is symmetric and positive, since the V-cycle never overshoots.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from .layout import Layout
+from .multigrid import Level, Levels, build_levels, v_cycle
+from .network import Network, Nodes, Operator, State, Voltages, apply_newton, evaluate, linearise
+
+barrier = jax.lax.optimization_barrier
+
+MOST_CG_ITERATIONS = 200
+FLAT_ENOUGH = 0.5
+MOST_SEARCH_STEPS = 12
+
+
+class StepResult(NamedTuple):
+    """Potential and voltages after the step, and what it took. residual_norm belongs to the new potential."""
+
+    phi: Nodes
+    volts: Voltages
+    residual_norm: Float[Array, ""]
+    previous_norm: Float[Array, ""]
+    cg_iterations: Int[Array, ""]
+    step_length: Float[Array, ""]
+
+
+@functools.partial(jax.jit, static_argnames=("levels", "kinds", "floating", "inner_dtype"), donate_argnames=("phi",))
+def newton_step(
+    net: Network,
+    phi: Nodes,
+    volts: Voltages,
+    forcing: Float[Array, ""],
+    *,
+    levels: Levels,
+    kinds: tuple[int, ...],
+    floating: tuple[int, ...],
+    inner_dtype: str = "float32",
+) -> StepResult:
+    """One Newton step from (phi, volts).
+
+    Args:
+        forcing: relative residual at which PCG stops.
+        levels: layout.level_layouts of the grid. kinds: conductivity.law_kinds. floating: indices of floating electrodes.
+        inner_dtype: precision of the linear solve.
+    """
+    lay = levels[0][0]
+    dtype = jnp.dtype(inner_dtype)
+    state = barrier(evaluate(lay, kinds, net, phi, volts))
+    r_v, r_u = state.residual, -state.electrode_current * net.floating
+    norm = residual_norm(r_v, r_u)
+    op = linearise(lay, net, state, dtype)
+    scale = jnp.where(norm > 0, norm, 1)
+    rhs = (barrier((-r_v / scale).astype(dtype)), (-r_u / scale).astype(dtype))
+    precondition = preconditioner(levels, floating, op, state, net)
+    (d_v, d_u), iterations = pcg(functools.partial(apply_newton, lay, op), precondition, rhs, forcing.astype(dtype))
+    d_v, d_u = barrier(d_v.astype(phi.dtype) * scale), d_u.astype(volts.dtype) * scale
+    t, new_norm = line_search(lay, kinds, net, phi, volts, d_v, d_u, slope(r_v, r_u, d_v, d_u), norm)
+    return StepResult(phi + t * d_v, volts + t * d_u, new_norm, norm, iterations, t)
+
+
+@functools.partial(jax.jit, static_argnames=("levels", "kinds"))
+def network_state(net: Network, phi: Nodes, volts: Voltages, *, levels: Levels, kinds: tuple[int, ...]) -> State:
+    """`network.evaluate`, compiled."""
+    return evaluate(levels[0][0], kinds, net, phi, volts)
+
+
+def residual_norm(r_v: Nodes, r_u: Voltages) -> Float[Array, ""]:
+    return jnp.sqrt(jnp.vdot(r_v, r_v) + jnp.vdot(r_u, r_u))
+
+
+def slope(r_v: Nodes, r_u: Voltages, d_v: Nodes, d_u: Voltages) -> Float[Array, ""]:
+    return jnp.vdot(r_v, d_v) + jnp.vdot(r_u, d_u)
+
+
+def preconditioner(levels: Levels, floating: tuple[int, ...], op: Operator, state: State, net: Network):
+    """(r_v, r_u) -> approximate solution, symmetric positive definite."""
+    networks: list[Level] = build_levels(levels, op, state.sigma.astype(op.diagonal.dtype), net.spacing_m)
+    if not floating:
+        return lambda r_v, r_u: (v_cycle(levels, networks, r_v), jnp.zeros_like(r_u))
+    index = jnp.asarray(floating)
+    belongs = (op.link_electrode[None, :] == index[:, None]) * op.link_conductance
+    coupling = [jnp.zeros_like(op.diagonal).at[op.link_node].add(b) * op.free for b in belongs]
+    response = [barrier(v_cycle(levels, networks, b)) for b in coupling]
+    # S_kl = D_k delta_kl - B_k . Y_l, symmetric because the V-cycle is
+    schur = jnp.diag(jnp.sum(belongs, axis=1)) - jnp.stack([jnp.stack([jnp.vdot(b, y) for y in response]) for b in coupling])
+    inverse = jnp.linalg.inv(schur)
+
+    def precondition(r_v: Nodes, r_u: Voltages) -> tuple[Nodes, Voltages]:
+        z = v_cycle(levels, networks, r_v)
+        z_u = inverse @ (r_u[index] + jnp.stack([jnp.vdot(y, r_v) for y in response]))
+        for y, s in zip(response, z_u, strict=True):
+            z = z + s * y
+        return z, jnp.zeros_like(r_u).at[index].set(z_u)
+
+    return precondition
+
+
+def pcg(matrix, precondition, rhs: tuple[Nodes, Voltages], tolerance: Float[Array, ""]):
+    """Preconditioned conjugate gradients from zero; stops at |r| <= tolerance |rhs| or MOST_CG_ITERATIONS."""
+    dot = lambda a, b: jnp.vdot(a[0], b[0]) + jnp.vdot(a[1], b[1])  # noqa: E731
+    combine = lambda a, s, b: (a[0] + s * b[0], a[1] + s * b[1])  # noqa: E731
+    target = tolerance**2 * dot(rhs, rhs)
+
+    def unfinished(c):
+        return (dot(c[1], c[1]) > target) & (c[4] < MOST_CG_ITERATIONS)
+
+    def body(c):
+        x, r, p, rz, k = c
+        ap = barrier(matrix(*p))
+        step = rz / dot(p, ap)
+        x, r = combine(x, step, p), barrier(combine(r, -step, ap))
+        z = precondition(*r)
+        rz_next = dot(r, z)
+        return x, r, combine(z, rz_next / rz, p), rz_next, k + 1
+
+    z = precondition(*rhs)
+    zero = (jnp.zeros_like(rhs[0]), jnp.zeros_like(rhs[1]))
+    x, _, _, _, k = jax.lax.while_loop(unfinished, body, (zero, rhs, z, dot(rhs, z), jnp.int32(0)))
+    return x, k
+
+
+def line_search(lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, slope_at_0, norm_at_0):
+    """Step length t and the residual norm there.
+
+    The slope g(t) = R(x + t d) . d of the convex energy rises from g(0) < 0. Accepted is the first t with
+    |g(t)| <= FLAT_ENOUGH |g(0)|; between a t where g < 0 and one where g > 0 the next is the secant's, kept off the ends.
+    """
+
+    def at(t):
+        s = evaluate(lay, kinds, net, phi + t * d_v, volts + t * d_u)
+        r_u = -s.electrode_current * net.floating
+        return slope(s.residual, r_u, d_v, d_u), residual_norm(s.residual, r_u)
+
+    def unfinished(c):
+        t, g, norm, _, _, _, _, k = c
+        flat = jnp.abs(g) <= FLAT_ENOUGH * jnp.abs(slope_at_0)
+        return ~flat & (k < MOST_SEARCH_STEPS)
+
+    def body(c):
+        t, g, _, lo, g_lo, hi, g_hi, k = c
+        lo, g_lo = jnp.where(g < 0, t, lo), jnp.where(g < 0, g, g_lo)
+        hi, g_hi = jnp.where(g < 0, hi, t), jnp.where(g < 0, g_hi, g)
+        secant = lo - g_lo * (hi - lo) / (g_hi - g_lo)
+        inside = jnp.clip(secant, lo + 0.1 * (hi - lo), hi - 0.1 * (hi - lo))
+        t = jnp.where(jnp.isfinite(hi), inside, 2 * lo)
+        g, norm = at(t)
+        return t, g, norm, lo, g_lo, hi, g_hi, k + 1
+
+    one = jnp.ones_like(slope_at_0)
+    g, norm = at(one)
+    zero = jnp.zeros_like(one)
+    start = (one, g, norm, zero, slope_at_0, one * jnp.inf, one, jnp.int32(0))
+    t, g, norm, *_ = jax.lax.while_loop(unfinished, body, start)
+    return t, norm
