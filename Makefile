@@ -1,0 +1,83 @@
+# porefield. `make` alone lists what there is. Needs Python >= 3.11 and make; everything else goes into $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+RUNTIME := $(VENV)/.runtime-ready
+DEV := $(VENV)/.dev-ready
+# Not compiling 700 MB of packages to bytecode halves the installation; what is imported is compiled on first use.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+CHECKED := kernels meshes workers service benchmarks examples tests
+PACKAGES := kernels meshes workers service
+
+.PHONY: help setup dev demo test quick check format bench pins clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(RUNTIME)  ## install the pinned runtime and porefield (editable) into .venv
+
+demo: $(RUNTIME)  ## solve the built-in plan; leaves demo/report.html and demo/coverage.png
+	$(BIN)/porefield run examples/demo.yaml --out demo --overwrite
+	@echo "Look at demo/report.html and demo/coverage.png"
+
+dev: $(DEV)  ## add the pinned development tools
+
+test: $(DEV)  ## run all tests
+	$(BIN)/python -m pytest
+
+quick: $(DEV)  ## run the tests not marked slow
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(DEV)  ## formatting, lint, types, layers
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+format: $(DEV)  ## format, and mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(DEV)  ## run the benchmarks; figures in .benchmarks/latest.json
+	@mkdir -p .benchmarks
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=.benchmarks/latest.json
+
+PIN := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+       --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet
+pins: $(DEV)  ## resolve the requirements anew for Python 3.11 and later
+	$(PIN) -o requirements/runtime.txt
+	$(PIN) -c requirements/runtime.txt --extra cuda13 -o requirements/runtime-cuda13.txt
+	$(PIN) -c requirements/runtime.txt --extra cluster --extra service --group dev -o requirements/dev.txt
+
+clean:  ## remove what was built, cached or drawn; keeps .venv
+	rm -rf build dist *.egg-info demo .benchmarks .pytest_cache .ruff_cache .hypothesis .jax_cache .import_linter_cache
+	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define CHECK_PYTHON
+import sys
+if sys.version_info < (3, 11):
+    sys.exit("porefield needs Python 3.11 or newer, and $(PYTHON) is %d.%d. "
+             "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" % sys.version_info[:2])
+endef
+export CHECK_PYTHON
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) here. Name a Python >= 3.11: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c "$$CHECK_PYTHON"
+	$(PYTHON) -m venv $(VENV)
+
+# The links under typing/ show type checkers the packages by their import names; nothing runs from there.
+$(RUNTIME): requirements/runtime.txt pyproject.toml | $(BIN)/python
+	@echo "Installing the pinned runtime into $(VENV) (about a minute the first time)"
+	@$(PIP_INSTALL) --require-hashes -r requirements/runtime.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@mkdir -p $(VENV)/typing/porefield
+	@for p in $(PACKAGES); do ln -sfn "$(CURDIR)/$$p" $(VENV)/typing/porefield/$$p; done
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUNTIME)
+	@echo "Installing the pinned development tools into $(VENV)"
+	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
