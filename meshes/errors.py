@@ -73,8 +73,4 @@ def one_of(names: Iterable[str], got: str, limit: int = 12) -> str:
     shown = (close + rest)[:limit]
     more = f", ... ({len(known) - len(shown)} more)" if len(known) > len(shown) else ""
     hint = f" (did you mean {close[0]}?)" if close else ""
-    return (
-        f"one of {', '.join(shown)}{more}{hint}"
-        if known
-        else "no such name: there are none"
-    )
+    return f"one of {', '.join(shown)}{more}{hint}" if known else "no such name: there are none"

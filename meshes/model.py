@@ -61,9 +61,7 @@ Positive = Annotated[float, Field(gt=0), BeforeValidator(_plain_number)]
 NotNegative = Annotated[float, Field(ge=0), BeforeValidator(_plain_number)]
 Vector = tuple[Number, Number, Number]
 Size = tuple[Positive, Positive, Positive]
-Name = Annotated[
-    str, Field(min_length=1, max_length=80, pattern=r"^[^\s/\\]([^/\\]*[^\s/\\])?$")
-]
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\s/\\]([^/\\]*[^\s/\\])?$")]
 """A name that can stand in a path, a table and a legend: no slashes, no blanks at its ends."""
 
 
@@ -111,26 +109,14 @@ def _problem(details: ErrorDetails, data: Any) -> Problem:
     kind, context = details["type"], details.get("ctx", {})
     path = _path(details["loc"], data, missing=kind == "missing")
     if kind == "porefield":
-        return Problem(
-            _join(path, context["field"]), context["expected"], context["got"]
-        )
+        return Problem(_join(path, context["field"]), context["expected"], context["got"])
     got = "nothing" if kind == "missing" else shown(details["input"])
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tag = str(context["discriminator"]).strip("'")
-        given = (
-            details["input"].get(tag)
-            if isinstance(details["input"], Mapping)
-            else details["input"]
-        )
-        tags = [
-            t.strip().strip("'")
-            for t in str(context.get("expected_tags", "")).split(",")
-            if t.strip()
-        ]
+        given = details["input"].get(tag) if isinstance(details["input"], Mapping) else details["input"]
+        tags = [t.strip().strip("'") for t in str(context.get("expected_tags", "")).split(",") if t.strip()]
         expected = one_of(tags, str(given)) if tags else "the name of a law"
-        return Problem(
-            _join(path, tag), expected, "nothing" if given is None else shown(given)
-        )
+        return Problem(_join(path, tag), expected, "nothing" if given is None else shown(given))
     if kind == "too_short":
         return Problem(path, f"at least {context['min_length']} of them", str(context["actual_length"]))
     return Problem(path or "plan", _EXPECTED.get(kind, _in_words(details["msg"])), got)
@@ -154,19 +140,13 @@ def _path(loc: tuple[int | str, ...], data: Any, *, missing: bool) -> str:
                 continue
             path = _join(path, str(step))
         elif isinstance(step, int):
-            here = (
-                here[step] if isinstance(here, Sequence) and step < len(here) else None
-            )
+            here = here[step] if isinstance(here, Sequence) and step < len(here) else None
             path = f"{path}[{step}]"
     return path
 
 
 def _join(path: str, field: str) -> str:
-    return (
-        f"{path}.{field}"
-        if path and field and not field.startswith("[")
-        else path + field
-    )
+    return f"{path}.{field}" if path and field and not field.startswith("[") else path + field
 
 
 def shown(value: Any, limit: int = 120) -> str:

@@ -53,29 +53,17 @@ class Plan(Model):
         default_factory=dict,
         description="Tissues over, or beside, those of the library, by name.",
     )
-    electrodes: tuple[ElectrodeSettings, ...] = Field(
-        min_length=2, description="All conductors in the patient."
-    )
-    pulses: tuple[Pulse, ...] = Field(
-        min_length=1, description="Pulse trains, delivered one after another."
-    )
-    targets: tuple[Name, ...] = Field(
-        (), description="Structures to cover: added shapes, labels or tissues, by name."
-    )
-    avoid: dict[Name, AvoidLimit] = Field(
-        default_factory=dict, description="Structures to spare, by name."
-    )
-    generator: GeneratorChoice | None = Field(
-        None, description="A generator of the library by name, or its limits."
-    )
+    electrodes: tuple[ElectrodeSettings, ...] = Field(min_length=2, description="All conductors in the patient.")
+    pulses: tuple[Pulse, ...] = Field(min_length=1, description="Pulse trains, delivered one after another.")
+    targets: tuple[Name, ...] = Field((), description="Structures to cover: added shapes, labels or tissues, by name.")
+    avoid: dict[Name, AvoidLimit] = Field(default_factory=dict, description="Structures to spare, by name.")
+    generator: GeneratorChoice | None = Field(None, description="A generator of the library by name, or its limits.")
     thresholds_v_per_cm: tuple[Positive, ...] = Field(
         DEFAULT_THRESHOLDS_V_PER_CM,
         min_length=1,
         description="Fields for which volume and coverage are reported, V/cm.",
     )
-    solver: SolverSettings = Field(
-        default_factory=SolverSettings, description="Accuracy of the solve."
-    )
+    solver: SolverSettings = Field(default_factory=SolverSettings, description="Accuracy of the solve.")
 
     _folder: Path | None = PrivateAttr(None)
 
@@ -89,9 +77,7 @@ class Plan(Model):
         names = [electrode.name for electrode in self.electrodes]
         for i, name in enumerate(names):
             if name in names[:i]:
-                refuse(
-                    f"electrodes[{i}].name", "a name that no other electrode has", name
-                )
+                refuse(f"electrodes[{i}].name", "a name that no other electrode has", name)
         for i, pulse in enumerate(self.pulses):
             for side in ("anode", "cathode"):
                 for j, name in enumerate(getattr(pulse, side)):
@@ -118,9 +104,7 @@ def load_plan(source: Path | str | Mapping[str, Any]) -> Plan:
     """
     data, folder = _read(source)
     if not isinstance(data, Mapping):
-        raise PlanError.of(
-            "plan", "a table with anatomy, grid, electrodes, pulses ...", shown(data)
-        )
+        raise PlanError.of("plan", "a table with anatomy, grid, electrodes, pulses ...", shown(data))
     try:
         plan = Plan.model_validate(data)
     except ValidationError as error:
@@ -138,9 +122,7 @@ def _read(source: Path | str | Mapping[str, Any]) -> tuple[Any, Path | None]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PlanError.of(
-            "plan", "a readable YAML or JSON file", f"{path}: {error}"
-        ) from None
+        raise PlanError.of("plan", "a readable YAML or JSON file", f"{path}: {error}") from None
     return read_table(text, "plan"), path.resolve().parent
 
 
@@ -152,13 +134,11 @@ def read_table(text: str, field: str) -> Any:
     """
     try:
         if text.lstrip().startswith("{"):
-            return json.loads(
-                text, object_pairs_hook=lambda pairs: _unique(pairs, field)
-            )
-        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+            return json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, field))
+        return yaml.load(text, Loader=_UniqueKeys)
     except json.JSONDecodeError as json_error:
         try:
-            return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - YAML may start with a brace as well
+            return yaml.load(text, Loader=_UniqueKeys)
         except yaml.YAMLError:
             raise PlanError.of(field, "valid JSON", str(json_error)) from None
     except yaml.YAMLError as error:
@@ -175,9 +155,7 @@ def _unique(pairs: list[tuple[str, Any]], field: str) -> dict[str, Any]:
 class _UniqueKeys(yaml.SafeLoader):
     """YAML that refuses a key given twice in one table."""
 
-    def construct_mapping(
-        self, node: yaml.MappingNode, deep: bool = False
-    ) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)

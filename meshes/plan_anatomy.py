@@ -64,9 +64,7 @@ class LabelMap(Model):
         description="Names of the numbers: 'totalsegmentator' (task 'total', version 2), a table number: name, "
         "or the path of a JSON or YAML file with such a table.",
     )
-    background: Name = Field(
-        description="Tissue of voxels without a label (inside the body, where a mask is given)."
-    )
+    background: Name = Field(description="Tissue of voxels without a label (inside the body, where a mask is given).")
     body: str | None = Field(
         None,
         description="Mask file on the same voxels, non-zero inside the body; outside it is insulating air.",
@@ -112,9 +110,7 @@ class Anatomy(Model):
 
     phantom: Phantom | None = Field(None, description="A block of one tissue.")
     label_map: LabelMap | None = Field(None, description="A segmented scan.")
-    add: tuple[AddedShape, ...] = Field(
-        (), description="Shapes painted over it, in order, in patient RAS mm."
-    )
+    add: tuple[AddedShape, ...] = Field((), description="Shapes painted over it, in order, in patient RAS mm.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Anatomy:
@@ -140,11 +136,7 @@ class Region(Model):
 
 
 def _three(value: Any) -> Any:
-    return (
-        [value] * 3
-        if isinstance(value, int | float | str) and not isinstance(value, bool)
-        else value
-    )
+    return [value] * 3 if isinstance(value, int | float | str) and not isinstance(value, bool) else value
 
 
 Spacing = Annotated[
@@ -156,9 +148,7 @@ Spacing = Annotated[
 class GridSettings(Model):
     """The voxels of the solve."""
 
-    spacing_mm: Spacing = Field(
-        description="Voxel edge, mm: one number, or three along the scan's own axes."
-    )
+    spacing_mm: Spacing = Field(description="Voxel edge, mm: one number, or three along the scan's own axes.")
     margin_mm: NotNegative = Field(
         20.0,
         description="Tissue kept round electrodes and targets of a scan, mm; a phantom is solved whole.",

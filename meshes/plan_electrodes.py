@@ -35,12 +35,8 @@ class NeedleSettings(Model):
         description="Instead of direction: a point that the needle comes from, patient RAS mm.",
     )
     diameter_mm: Positive = Field(description="Outer diameter of metal and shaft, mm.")
-    exposed_mm: Positive = Field(
-        description="Length of bare metal, from the tip backwards, mm."
-    )
-    shaft_mm: NotNegative = Field(
-        0.0, description="Length of insulated shaft behind the exposed part, mm."
-    )
+    exposed_mm: Positive = Field(description="Length of bare metal, from the tip backwards, mm.")
+    shaft_mm: NotNegative = Field(0.0, description="Length of insulated shaft behind the exposed part, mm.")
 
     @model_validator(mode="after")
     def _has_direction(self) -> NeedleSettings:
@@ -66,15 +62,9 @@ class NeedleSettings(Model):
 class PlateSettings(Model):
     """A rectangular plate of metal, bare all round."""
 
-    centre_mm: Vector = Field(
-        description="Middle of the block of metal, patient RAS mm."
-    )
-    normal: Vector = Field(
-        description="Direction across the plate (of its thickness), any length."
-    )
-    up: Vector = Field(
-        description="Direction of its height; made perpendicular to normal."
-    )
+    centre_mm: Vector = Field(description="Middle of the block of metal, patient RAS mm.")
+    normal: Vector = Field(description="Direction across the plate (of its thickness), any length.")
+    up: Vector = Field(description="Direction of its height; made perpendicular to normal.")
     width_mm: Positive = Field(description="Edge perpendicular to normal and up, mm.")
     height_mm: Positive = Field(description="Edge along up, mm.")
     thickness_mm: Positive = Field(description="Edge along normal, mm.")
@@ -101,19 +91,13 @@ class ElectrodeSettings(Model):
 class Pulse(Model):
     """A train of equal pulses between two groups of electrodes; the others float."""
 
-    anode: tuple[Name, ...] = Field(
-        min_length=1, description="Electrodes at the pulse voltage."
-    )
+    anode: tuple[Name, ...] = Field(min_length=1, description="Electrodes at the pulse voltage.")
     cathode: tuple[Name, ...] = Field(min_length=1, description="Electrodes at 0 V.")
-    voltage_v: Positive = Field(
-        le=MAX_VOLTAGE_V, description="Voltage between them, V."
-    )
+    voltage_v: Positive = Field(le=MAX_VOLTAGE_V, description="Voltage between them, V.")
     count: int = Field(8, ge=1, le=100_000, description="Number of pulses.")
     width_us: Positive = Field(100.0, description="Width of one pulse, microseconds.")
     frequency_hz: Positive = Field(1.0, description="Repetition frequency, Hz.")
-    name: Name | None = Field(
-        None, description="Name in results; from the electrodes' names by default."
-    )
+    name: Name | None = Field(None, description="Name in results; from the electrodes' names by default.")
 
     @model_validator(mode="after")
     def _apart(self) -> Pulse:
@@ -134,9 +118,7 @@ class Pulse(Model):
 class AvoidLimit(Model):
     """What a structure to be spared may see."""
 
-    max_v_per_cm: Positive = Field(
-        description="Largest acceptable field in the structure, V/cm."
-    )
+    max_v_per_cm: Positive = Field(description="Largest acceptable field in the structure, V/cm.")
 
 
 class GeneratorSettings(Model):
@@ -156,6 +138,4 @@ class SolverSettings(Model):
         lt=1e-2,
         description="Relative residual of the current balance at which a solve is converged.",
     )
-    max_newton_steps: int = Field(
-        60, ge=1, le=1000, description="Newton steps per nested grid."
-    )
+    max_newton_steps: int = Field(60, ge=1, le=1000, description="Newton steps per nested grid.")

@@ -10,16 +10,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ..kernels.conductivity import ConductivityLaw, check_monotonic
-from .model import Model, NotNegative, Number, Positive, refuse
+from .model import Model, NotNegative, Positive, refuse
 
 V_PER_M = 100.0
 """V/m in 1 V/cm."""
 
 
 class _Law(Model):
-    temperature_per_k: NotNegative = Field(
-        0.0, description="Relative rise of the conductivity per kelvin, 1/K."
-    )
+    temperature_per_k: NotNegative = Field(0.0, description="Relative rise of the conductivity per kelvin, 1/K.")
 
     def to_kernel(self) -> ConductivityLaw:
         """The law in SI units."""
@@ -39,32 +37,20 @@ class _Law(Model):
 
 
 class _Rise(_Law):
-    baseline_s_per_m: Positive = Field(
-        description="Conductivity of the intact tissue, S/m."
-    )
-    permeabilised_s_per_m: Positive = Field(
-        description="Conductivity of the fully permeabilised tissue, S/m."
-    )
+    baseline_s_per_m: Positive = Field(description="Conductivity of the intact tissue, S/m.")
+    permeabilised_s_per_m: Positive = Field(description="Conductivity of the fully permeabilised tissue, S/m.")
 
 
 class _Between(_Rise):
-    start_v_per_cm: NotNegative = Field(
-        description="Field where the conductivity starts to rise, V/cm."
-    )
-    end_v_per_cm: Positive = Field(
-        description="Field where the rise is complete, V/cm; above start_v_per_cm."
-    )
+    start_v_per_cm: NotNegative = Field(description="Field where the conductivity starts to rise, V/cm.")
+    end_v_per_cm: Positive = Field(description="Field where the rise is complete, V/cm; above start_v_per_cm.")
 
     @model_validator(mode="before")
     @classmethod
     def _in_order(cls, data: object) -> object:
         if isinstance(data, dict):
             start, end = data.get("start_v_per_cm"), data.get("end_v_per_cm")
-            if (
-                isinstance(start, int | float)
-                and isinstance(end, int | float)
-                and not start < end
-            ):
+            if isinstance(start, int | float) and isinstance(end, int | float) and not start < end:
                 refuse("end_v_per_cm", f"more than start_v_per_cm ({start})", end)
         return data
 
@@ -73,14 +59,10 @@ class Constant(_Law):
     """The same conductivity at any field."""
 
     law: Literal["constant"] = "constant"
-    conductivity_s_per_m: NotNegative = Field(
-        description="Conductivity, S/m; 0 is an insulator."
-    )
+    conductivity_s_per_m: NotNegative = Field(description="Conductivity, S/m; 0 is an insulator.")
 
     def to_kernel(self) -> ConductivityLaw:
-        return ConductivityLaw.constant(
-            self.conductivity_s_per_m, self.temperature_per_k
-        )
+        return ConductivityLaw.constant(self.conductivity_s_per_m, self.temperature_per_k)
 
 
 class Ramp(_Between):
@@ -117,9 +99,7 @@ class Sel(_Between):
     """Sel's asymmetric sigmoid (Sel et al., IEEE Trans Biomed Eng 52:816, 2005)."""
 
     law: Literal["sel"] = "sel"
-    steepness: Positive = Field(
-        8.0, description="C of Sel's formula; the sigmoid's width is (end - start) / C."
-    )
+    steepness: Positive = Field(8.0, description="C of Sel's formula; the sigmoid's width is (end - start) / C.")
     delay: Positive = Field(10.0, description="D of Sel's formula.")
 
     def to_kernel(self) -> ConductivityLaw:
@@ -138,12 +118,8 @@ class Logistic(_Rise):
     """A symmetric sigmoid round a midpoint."""
 
     law: Literal["logistic"] = "logistic"
-    midpoint_v_per_cm: NotNegative = Field(
-        description="Field where half of the rise is done, V/cm."
-    )
-    width_v_per_cm: Positive = Field(
-        description="Scale of the sigmoid, V/cm: 1 / (1 + exp(-(E - midpoint) / width))."
-    )
+    midpoint_v_per_cm: NotNegative = Field(description="Field where half of the rise is done, V/cm.")
+    width_v_per_cm: Positive = Field(description="Scale of the sigmoid, V/cm: 1 / (1 + exp(-(E - midpoint) / width)).")
 
     def to_kernel(self) -> ConductivityLaw:
         return ConductivityLaw.logistic(
@@ -159,9 +135,7 @@ class Gompertz(_Rise):
     """exp(-displacement exp(-rate E)) of the rise (Neal et al., IEEE Trans Biomed Eng 59:1076, 2012)."""
 
     law: Literal["gompertz"] = "gompertz"
-    displacement: Positive = Field(
-        3.053, description="Displacement along the field axis, no unit."
-    )
+    displacement: Positive = Field(3.053, description="Displacement along the field axis, no unit.")
     rate_cm_per_v: Positive = Field(0.00233, description="Growth rate, cm/V.")
 
     def to_kernel(self) -> ConductivityLaw:
@@ -200,7 +174,5 @@ class TissueOverride(Model):
     def _thresholds_in_order(self) -> TissueOverride:
         low, high = self.reversible_v_per_cm, self.irreversible_v_per_cm
         if low is not None and high is not None and low > high:
-            refuse(
-                "irreversible_v_per_cm", f"at least reversible_v_per_cm ({low:g})", high
-            )
+            refuse("irreversible_v_per_cm", f"at least reversible_v_per_cm ({low:g})", high)
         return self

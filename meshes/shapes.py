@@ -37,10 +37,7 @@ class Sphere(Model):
     radius_mm: Positive = Field(description="Radius, mm.")
 
     def contains(self, points_mm: Points) -> NDArray[np.bool_]:
-        return (
-            np.linalg.norm(points_mm - np.asarray(self.centre_mm), axis=-1)
-            <= self.radius_mm + EDGE_MM
-        )
+        return np.linalg.norm(points_mm - np.asarray(self.centre_mm), axis=-1) <= self.radius_mm + EDGE_MM
 
     def bounds_mm(self) -> tuple[Points, Points]:
         centre = np.asarray(self.centre_mm)
@@ -52,9 +49,7 @@ class Ellipsoid(Model):
 
     centre_mm: Vector = Field(description="Centre, patient RAS mm.")
     radii_mm: Size = Field(description="The three half axes, mm.")
-    direction: Vector = Field(
-        (1, 0, 0), description="Direction of the first half axis, any length."
-    )
+    direction: Vector = Field((1, 0, 0), description="Direction of the first half axis, any length.")
     up: Vector = Field(
         (0, 1, 0),
         description="Direction of the second half axis; made perpendicular to the first.",
@@ -66,13 +61,8 @@ class Ellipsoid(Model):
         return self
 
     def contains(self, points_mm: Points) -> NDArray[np.bool_]:
-        along = (points_mm - np.asarray(self.centre_mm)) @ orthonormal(
-            self.direction, self.up
-        ).T
-        return (
-            np.linalg.norm(along / (np.asarray(self.radii_mm) + EDGE_MM), axis=-1)
-            <= 1.0
-        )
+        along = (points_mm - np.asarray(self.centre_mm)) @ orthonormal(self.direction, self.up).T
+        return np.linalg.norm(along / (np.asarray(self.radii_mm) + EDGE_MM), axis=-1) <= 1.0
 
     def bounds_mm(self) -> tuple[Points, Points]:
         centre = np.asarray(self.centre_mm)
@@ -101,11 +91,7 @@ class Cylinder(Model):
         offset = points_mm - start
         along = offset @ axis
         across = np.linalg.norm(offset - along[..., None] * axis, axis=-1)
-        return (
-            (along >= -EDGE_MM)
-            & (along <= length + EDGE_MM)
-            & (across <= self.radius_mm + EDGE_MM)
-        )
+        return (along >= -EDGE_MM) & (along <= length + EDGE_MM) & (across <= self.radius_mm + EDGE_MM)
 
     def bounds_mm(self) -> tuple[Points, Points]:
         start, axis, length = self._axis()
@@ -124,9 +110,7 @@ class Box(Model):
     """A block along the patient's axes."""
 
     from_mm: Vector = Field(description="One corner, patient RAS mm.")
-    to_mm: Vector = Field(
-        description="The opposite corner, patient RAS mm; larger in each coordinate."
-    )
+    to_mm: Vector = Field(description="The opposite corner, patient RAS mm; larger in each coordinate.")
 
     @model_validator(mode="after")
     def _has_volume(self) -> Box:
@@ -140,9 +124,7 @@ class Box(Model):
 
     def contains(self, points_mm: Points) -> NDArray[np.bool_]:
         low, high = self.bounds_mm()
-        return np.all(
-            (points_mm >= low - EDGE_MM) & (points_mm <= high + EDGE_MM), axis=-1
-        )
+        return np.all((points_mm >= low - EDGE_MM) & (points_mm <= high + EDGE_MM), axis=-1)
 
     def bounds_mm(self) -> tuple[Points, Points]:
         return np.asarray(self.from_mm), np.asarray(self.to_mm)
@@ -163,8 +145,6 @@ def orthonormal(
     a = a / np.linalg.norm(a)
     across = b - (b @ a) * a
     if np.linalg.norm(across) <= max(1e-6 * float(np.linalg.norm(b)), 1e-9):
-        refuse(
-            fields[1], f"a vector that does not point along {fields[0]}", tuple(second)
-        )
+        refuse(fields[1], f"a vector that does not point along {fields[0]}", tuple(second))
     across = across / np.linalg.norm(across)
     return np.stack([a, across, np.cross(a, across)])

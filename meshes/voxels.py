@@ -1,7 +1,7 @@
 """The voxel grid of a solve and its place in the patient.
 
 The affine maps the index of a voxel centre to patient RAS+ millimetres. Its axes are orthogonal but may be rotated
-(an oblique scan). The kernels' local frame runs along the grid's axes in metres, from the low corner of voxel (0, 0, 0).
+(an oblique scan). The kernels' local frame runs along the grid's axes in metres, from the low corner of the first voxel.
 """
 
 from __future__ import annotations
@@ -76,10 +76,8 @@ class VoxelGrid:
         return np.asarray(direction, float) @ self.axes.T
 
     def index_box(self, low_mm: Array, high_mm: Array) -> tuple[slice, slice, slice]:
-        """Voxels whose centres can lie in the patient-axis-aligned box: slices that hold them all, clipped to the grid."""
-        corners = np.stack(
-            np.meshgrid(*np.stack([low_mm, high_mm]).T, indexing="ij"), axis=-1
-        ).reshape(-1, 3)
+        """Slices of all voxels that a patient-axis-aligned box can touch, clipped to the grid."""
+        corners = np.stack(np.meshgrid(*np.stack([low_mm, high_mm]).T, indexing="ij"), axis=-1).reshape(-1, 3)
         local = self.to_local_mm(corners) / np.asarray(self.spacing_mm)
         start = np.clip(np.floor(local.min(axis=0) - 1), 0, self.shape).astype(int)
         stop = np.clip(np.ceil(local.max(axis=0) + 1), 0, self.shape).astype(int)
@@ -88,11 +86,6 @@ class VoxelGrid:
 
     def centres_mm(self, box: tuple[slice, slice, slice] | None = None) -> Array:
         """Voxel centres in patient RAS mm, shape (nx, ny, nz, 3); of the given slices only."""
-        ranges = [
-            np.arange(n)[s]
-            for n, s in zip(self.shape, box or (slice(None),) * 3, strict=True)
-        ]
+        ranges = [np.arange(n)[s] for n, s in zip(self.shape, box or (slice(None),) * 3, strict=True)]
         index = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1)
-        return (
-            (index + 0.5) * np.asarray(self.spacing_mm)
-        ) @ self.axes.T + self.corner_mm
+        return ((index + 0.5) * np.asarray(self.spacing_mm)) @ self.axes.T + self.corner_mm
