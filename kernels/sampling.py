@@ -1,0 +1,384 @@
+"""|E| between the nodes: point values, and volume-weighted samples of the tissue for coverage measures.
+
+Away from metal each component of E comes from the voxel's 4 edges along it: bilinear across, and linear along with the
+slope of the neighbouring voxels of the same tissue (none across an interface, where the normal component jumps).
+
+Within `NEAR` voxels of a conductor's surface the potential is written as phi = V + c F with F the near field that
+vanishes on the surface (for needles that of a thin wire, coupling.py; otherwise the distance) and c a smooth function
+interpolated between the nodes. There |E| of a needle's 1/r field is right to a few per cent at a fraction of a voxel.
+
+Samples: 2 x 2 x 2 points per voxel, 4 x 4 x 4 in voxels near conductors and shafts, those inside metal or insulation left
+out. Each sample knows how much |E| varies over its own little box, so that volumes above a threshold vary smoothly.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+from numpy.typing import NDArray
+
+from .coupling import near_field, surface_field
+from .electrodes import Electrode, Needle
+from .grid import Grid
+from .problem import FieldProblem
+from .solution import Solution
+
+NEAR = 3.0
+"""Voxels from a needle's surface within which the near field is used; 1 for other conductors."""
+NEAR_RESOLVED = 1.0
+NEAR_POINTS = 4
+"""Points per axis in a voxel near a conductor."""
+FURTHEST_EXTRAPOLATION = 3
+"""Voxels into the metal that the smooth factor c is continued."""
+
+
+@dataclass(frozen=True)
+class FieldSamples:
+    """Volume-weighted points in tissue; all arrays of one length.
+
+    Attributes:
+        voxel: flat C-order index of the voxel.
+        field_v_per_m: largest |E| over the pulses.
+        spread_v_per_m: half of the variation of |E| over the sample's own box.
+        volume_m3: tissue volume that the sample stands for.
+    """
+
+    voxel: NDArray[np.int32]
+    field_v_per_m: NDArray[np.float32]
+    spread_v_per_m: NDArray[np.float32]
+    volume_m3: NDArray[np.float32]
+
+
+def sample_field(problems: Sequence[FieldProblem], solutions: Sequence[Solution]) -> FieldSamples:
+    """Samples of the largest |E| over several pulses through the same anatomy and electrodes."""
+    problem = problems[0]
+    grid = problem.grid
+    near = near_voxels(problem)
+    regular = np.flatnonzero((problem.conducts & ~near).reshape(-1))
+    fields = functools.reduce(np.maximum, (regular_field(problem, s)[:, regular] for s in solutions))
+    half_steps = [0.25 * h for h in grid.spacing_m]
+    spread = regular_spread(fields)
+    count = len(fields)
+    regular_samples = FieldSamples(
+        voxel=np.tile(regular.astype(np.int32), count),
+        field_v_per_m=fields.reshape(-1),
+        spread_v_per_m=np.tile(spread, count),
+        volume_m3=np.full(fields.size, 8 * np.prod(half_steps), np.float32),
+    )
+    return join(regular_samples, near_samples(problems, solutions, near & problem.conducts))
+
+
+def join(a: FieldSamples, b: FieldSamples) -> FieldSamples:
+    return FieldSamples(
+        voxel=np.concatenate([a.voxel, b.voxel]),
+        field_v_per_m=np.concatenate([a.field_v_per_m, b.field_v_per_m]),
+        spread_v_per_m=np.concatenate([a.spread_v_per_m, b.spread_v_per_m]),
+        volume_m3=np.concatenate([a.volume_m3, b.volume_m3]),
+    )
+
+
+# -- voxels away from conductors ---------------------------------------------------------------------------------------
+
+
+def regular_field(problem: FieldProblem, solution: Solution) -> NDArray[np.float32]:
+    """|E| at the 8 points a quarter of the way into each voxel, shape (8, voxels), V/m."""
+    spacing = jnp.asarray(problem.grid.spacing_m, jnp.float32)
+    potential = (solution.potential_v - np.mean(solution.electrode_potentials_v)).astype(np.float32)
+    return np.asarray(_eight_fields(jnp.asarray(potential), jnp.asarray(problem.tissue), spacing))
+
+
+@jax.jit
+def _eight_fields(
+    phi: Float[Array, "nx1 ny1 nz1"], tissue: UInt8[Array, "nx ny nz"], spacing: Float[Array, "3"]
+) -> Float[Array, "8 voxels"]:
+    edges = [jnp.diff(phi, axis=a) / spacing[a] for a in range(3)]
+    squares: list[Array] = [jnp.zeros(tissue.shape, phi.dtype) for _ in range(8)]
+    for a in range(3):
+        slope = _slope_along(edges[a], tissue, a)
+        for i, (sx, sy, sz) in enumerate(product((0, 1), repeat=3)):
+            side = (sx, sy, sz)
+            e = edges[a]
+            for b in range(3):
+                if b != a:
+                    near, far = (0.75, 0.25) if side[b] == 0 else (0.25, 0.75)
+                    e = near * _cut(e, b, None, -1) + far * _cut(e, b, 1, None)
+            e = e + (side[a] - 0.5) * 0.5 * slope
+            squares[i] = squares[i] + e * e
+    return jnp.sqrt(jnp.stack(squares)).reshape(8, -1)
+
+
+def _slope_along(edges: Array, tissue: Array, axis: int) -> Array:
+    """Change per voxel of the component along an axis, from the neighbours of the same tissue."""
+    mean = edges
+    for b in range(3):
+        if b != axis:
+            mean = 0.5 * (_cut(mean, b, None, -1) + _cut(mean, b, 1, None))
+    change = _cut(mean, axis, 1, None) - _cut(mean, axis, None, -1)
+    same = _cut(tissue, axis, 1, None) == _cut(tissue, axis, None, -1)
+    change = jnp.where(same, change, 0)
+    ends = [(1, 1) if b == axis else (0, 0) for b in range(3)]
+    change, same = jnp.pad(change, ends), jnp.pad(same, ends).astype(mean.dtype)
+    sides = _cut(same, axis, None, -1) + _cut(same, axis, 1, None)
+    return (_cut(change, axis, None, -1) + _cut(change, axis, 1, None)) / jnp.maximum(sides, 1)
+
+
+def _cut(a: Array, axis: int, start: int | None, stop: int | None) -> Array:
+    return a[tuple(slice(start, stop) if b == axis else slice(None) for b in range(3))]
+
+
+def regular_spread(fields: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Half the variation of |E| over one of the 8 boxes of a voxel, from the differences between its 8 points.
+
+    A linear function over a cube has the variance of a uniform one of half width |gradient| h / 4.
+    """
+    cube = fields.reshape(2, 2, 2, -1)
+    square = np.zeros(cube.shape[-1], np.float32)
+    for axis in range(3):
+        # two sample points along an axis are half a voxel apart: twice the half width of a sample's box
+        square += (0.5 * np.diff(cube, axis=axis).mean(axis=(0, 1, 2))) ** 2
+    return np.sqrt(square)
+
+
+# -- voxels near conductors --------------------------------------------------------------------------------------------
+
+
+def near_voxels(problem: FieldProblem) -> NDArray[np.bool_]:
+    """Voxels whose centre lies within reach of a conductor or shaft."""
+    grid = problem.grid
+    near = np.zeros(grid.shape, bool)
+    h = max(grid.spacing_m)
+    for electrode in problem.electrodes:
+        reach = reach_voxels(electrode)
+        box, centres = voxel_box(grid, electrode, reach + 1)
+        distance = electrode.distance_m(centres)
+        if isinstance(electrode, Needle):
+            distance = np.minimum(distance, electrode.shaft_distance_m(centres) + (reach - NEAR_RESOLVED) * h)
+        near[box] |= distance <= reach * h
+    return near
+
+
+def reach_voxels(electrode: Electrode) -> float:
+    return NEAR if isinstance(electrode, Needle) else NEAR_RESOLVED
+
+
+def voxel_box(grid: Grid, electrode: Electrode, margin: float) -> tuple[tuple[slice, slice, slice], NDArray[np.float64]]:
+    """Voxels within `margin` voxels of an electrode's bounding box, and their centres (m)."""
+    low, high = electrode.bounds_m()
+    slices, axes = [], []
+    for lo, hi, h, n in zip(low, high, grid.spacing_m, grid.shape, strict=True):
+        start = min(max(int(np.floor(lo / h - margin)), 0), n)
+        stop = max(min(int(np.ceil(hi / h + margin)), n), start)
+        slices.append(slice(start, stop))
+        axes.append((np.arange(start, stop) + 0.5) * h)
+    return (slices[0], slices[1], slices[2]), np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+
+
+def near_samples(
+    problems: Sequence[FieldProblem], solutions: Sequence[Solution], chosen: NDArray[np.bool_]
+) -> FieldSamples:
+    """NEAR_POINTS^3 samples in each chosen voxel, without those in metal or insulation."""
+    problem = problems[0]
+    grid = problem.grid
+    voxel = np.argwhere(chosen)
+    n = NEAR_POINTS
+    steps = (np.arange(n) + 0.5) / n
+    offsets = np.asarray(list(product(steps, repeat=3)))
+    points = (voxel[:, None, :] + offsets) * np.asarray(grid.spacing_m)
+    fields = functools.reduce(
+        np.maximum, (PointField(p, s).field_v_per_m(points) for p, s in zip(problems, solutions, strict=True))
+    )
+    cube = fields.reshape(-1, n, n, n)
+    square = np.zeros_like(cube)
+    for axis in (1, 2, 3):
+        square += (0.5 * np.gradient(cube, axis=axis)) ** 2
+    outside = np.ones(fields.shape, bool)
+    for electrode in problem.electrodes:
+        outside &= electrode.distance_m(points) > 0
+        if isinstance(electrode, Needle):
+            outside &= electrode.shaft_distance_m(points) > 0
+    flat = np.ravel_multi_index((voxel[:, 0], voxel[:, 1], voxel[:, 2]), grid.shape).astype(np.int32)
+    return FieldSamples(
+        voxel=np.repeat(flat, n**3).reshape(fields.shape)[outside],
+        field_v_per_m=fields[outside].astype(np.float32),
+        spread_v_per_m=np.sqrt(square).reshape(fields.shape)[outside].astype(np.float32),
+        volume_m3=np.full(int(outside.sum()), grid.voxel_volume_m3 / n**3, np.float32),
+    )
+
+
+class PointField:
+    """Potential and |E| of a solution at arbitrary points (m, in the grid; inside metal the values mean nothing)."""
+
+    def __init__(self, problem: FieldProblem, solution: Solution) -> None:
+        self.problem, self.grid = problem, problem.grid
+        self.phi = solution.potential_v
+        self.spacing = np.asarray(self.grid.spacing_m)
+        self.near = [
+            NearField(problem, k, self.phi, solution.electrode_potentials_v[k]) for k in range(len(problem.electrodes))
+        ]
+
+    def field_v_per_m(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """|E| (V/m) at points (..., 3)."""
+        shape = points.shape[:-1]
+        p = points.reshape(-1, 3)
+        gradient = self.smooth_gradient(p)
+        closest = np.full(len(p), np.inf)
+        for near in self.near:
+            distance = near.electrode.distance_m(p)
+            use = (distance < closest) & (distance <= near.reach_m)
+            if use.any():
+                gradient[use] = near.gradient(p[use])
+                closest[use] = distance[use]
+        return np.linalg.norm(gradient, axis=-1).reshape(shape)
+
+    def potential_v(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Potential (V) at points (..., 3)."""
+        shape = points.shape[:-1]
+        p = points.reshape(-1, 3)
+        value = trilinear(self.phi, p / self.spacing)[0]
+        closest = np.full(len(p), np.inf)
+        for near in self.near:
+            distance = near.electrode.distance_m(p)
+            use = (distance < closest) & (distance <= near.reach_m)
+            if use.any():
+                value[use] = near.value(p[use])
+                closest[use] = distance[use]
+        return value.reshape(shape)
+
+    def smooth_gradient(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Edge differences, bilinear across; linear along from neighbours in the same tissue; (n, 3)."""
+        x = p / self.spacing
+        cell = np.clip(np.floor(x).astype(int), 0, np.asarray(self.grid.shape) - 1)
+        s = x - cell
+        out = np.empty_like(p)
+        tissue = self.problem.tissue
+        own = tissue[tuple(cell.T)]
+        for a in range(3):
+            step = np.zeros(3, int)
+            step[a] = 1
+            centre = s.copy()
+            centre[:, a] = 0.5
+            here = self._edge_mean(cell, s, a)
+            slope = np.zeros(len(p))
+            sides = np.zeros(len(p))
+            for sign in (-1, 1):
+                other = cell + sign * step
+                valid = (other[:, a] >= 0) & (other[:, a] < self.grid.shape[a])
+                other = np.clip(other, 0, np.asarray(self.grid.shape) - 1)
+                valid &= tissue[tuple(other.T)] == own
+                slope += np.where(valid, sign * (self._edge_mean(other, s, a) - here), 0)
+                sides += valid
+            out[:, a] = here + (s[:, a] - 0.5) * slope / np.maximum(sides, 1)
+        return out
+
+    def _edge_mean(self, cell: NDArray[np.int64], s: NDArray[np.float64], a: int) -> NDArray[np.float64]:
+        b, c = (d for d in range(3) if d != a)
+        total = np.zeros(len(cell))
+        for ub, uc in product((0, 1), repeat=2):
+            low = cell.copy()
+            low[:, b] += ub
+            low[:, c] += uc
+            high = low.copy()
+            high[:, a] += 1
+            weight = (s[:, b] if ub else 1 - s[:, b]) * (s[:, c] if uc else 1 - s[:, c])
+            total += weight * (self.phi[tuple(high.T)] - self.phi[tuple(low.T)])
+        return total / self.spacing[a]
+
+
+class NearField:
+    """phi = V + c F round one conductor; c at the nodes near it, continued a little into the metal."""
+
+    def __init__(self, problem: FieldProblem, k: int, phi: NDArray[np.float64], volts: float) -> None:
+        self.electrode, self.volts = problem.electrodes[k], volts
+        self.spacing = np.asarray(problem.grid.spacing_m)
+        self.reach_m = reach_voxels(self.electrode) * max(problem.grid.spacing_m)
+        low, high = self.electrode.bounds_m()
+        margin = reach_voxels(self.electrode) + 3
+        self.start = np.array([max(int(np.floor(lo / h - margin)), 0) for lo, h in zip(low, self.spacing, strict=True)])
+        stop = [
+            min(int(np.ceil(hi / h + margin)) + 1, n)
+            for hi, h, n in zip(high, self.spacing, problem.grid.node_shape, strict=True)
+        ]
+        box = tuple(slice(a, max(b, a)) for a, b in zip(self.start, stop, strict=True))
+        axes = [np.arange(s.start, s.stop) * h for s, h in zip(box, self.spacing, strict=True)]
+        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        self.factor = self._smooth_factor(points, phi[box])
+
+    def shape_function(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """F: zero on the surface, negative outside for needles (their near field falls outwards), positive otherwise."""
+        if isinstance(self.electrode, Needle):
+            return near_field(self.electrode, points) - surface_field(self.electrode, points)
+        return self.electrode.distance_m(points)
+
+    def _smooth_factor(self, points: NDArray[np.float64], phi: NDArray[np.float64]) -> NDArray[np.float64]:
+        f = self.shape_function(points)
+        known = self.electrode.distance_m(points) > 0.05 * self.spacing.min()
+        if isinstance(self.electrode, Needle):
+            known &= (self.electrode.shaft_distance_m(points) > 0) & (f < -0.02)
+        c = np.where(known, (phi - self.volts) / np.where(known, f, 1), 0)
+        for _ in range(FURTHEST_EXTRAPOLATION + int(np.ceil(_half_width(self.electrode) / self.spacing.min()))):
+            total, count = np.zeros_like(c), np.zeros_like(c)
+            for axis, shift in product(range(3), (-1, 1)):
+                total += _shifted(np.where(known, c, 0), axis, shift)
+                count += _shifted(known.astype(float), axis, shift)
+            new = ~known & (count > 0)
+            c = np.where(new, total / np.maximum(count, 1), c)
+            known = known | new
+        return c
+
+    def value(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
+        c, _ = trilinear(self.factor, p / self.spacing - self.start)
+        return self.volts + c * self.shape_function(p)
+
+    def gradient(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
+        """grad phi = F grad c + c grad F; the near field's own gradient by central differences of a hundredth voxel."""
+        c, grad_c = trilinear(self.factor, p / self.spacing - self.start)
+        f = self.shape_function(p)
+        step = 0.01 * self.spacing.min()
+        out = grad_c / self.spacing * f[:, None]
+        for a in range(3):
+            move = np.zeros(3)
+            move[a] = step
+            out[:, a] += c * (self.shape_function(p + move) - self.shape_function(p - move)) / (2 * step)
+        return out
+
+
+def _half_width(electrode: Electrode) -> float:
+    """How far (m) the deepest metal lies under the surface, at most."""
+    if isinstance(electrode, Needle):
+        return electrode.radius_m
+    low, high = electrode.bounds_m()
+    return 0.5 * float(np.min(np.asarray(high) - np.asarray(low)))
+
+
+def _shifted(a: NDArray[np.float64], axis: int, shift: int) -> NDArray[np.float64]:
+    """Neighbour's value, zero beyond the box."""
+    out = np.zeros_like(a)
+    source, target = [slice(None)] * 3, [slice(None)] * 3
+    source[axis], target[axis] = (slice(1, None), slice(None, -1)) if shift < 0 else (slice(None, -1), slice(1, None))
+    out[tuple(target)] = a[tuple(source)]
+    return out
+
+
+def trilinear(nodes: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Value (n) and gradient per node step (n, 3) of a nodal field at points x (n, 3) in node steps."""
+    cell = np.clip(np.floor(x).astype(int), 0, np.maximum(np.asarray(nodes.shape) - 2, 0))
+    s = x - cell
+    value = np.zeros(len(x))
+    gradient = np.zeros((len(x), 3))
+    for corner in product((0, 1), repeat=3):
+        u = np.asarray(corner)
+        v = nodes[tuple(np.minimum(cell + u, np.asarray(nodes.shape) - 1).T)]
+        w = np.where(u == 1, s, 1 - s)
+        value += v * w.prod(axis=1)
+        for a in range(3):
+            others = w.copy()
+            others[:, a] = 2 * u[a] - 1
+            gradient[:, a] += v * others.prod(axis=1)
+    return value, gradient
