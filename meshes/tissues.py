@@ -27,6 +27,7 @@ THERMAL = (
 )
 GENERIC_THRESHOLDS_V_PER_CM = (400.0, 800.0)
 """For a tissue of the plan that names none: the usual thresholds of tumours."""
+GENERIC_SOURCE = "generic tumour threshold"
 
 _LAWS: TypeAdapter[Conductivity] = TypeAdapter(Conductivity)
 
@@ -83,6 +84,11 @@ class Tissue:
         return not self.unverified
 
     @property
+    def assumed_thresholds(self) -> bool:
+        """Neither library nor plan names a threshold: the generic one stands in."""
+        return any(value.source == GENERIC_SOURCE for value in self.thresholds)
+
+    @property
     def insulating(self) -> bool:
         """No current enters: air."""
         return self.law_name == "constant" and self.conductivity[0].value == 0
@@ -121,7 +127,7 @@ def _override(name: str, base: Tissue | None, override: TissueOverride, known: M
             expected = f"a conductivity, because the library has no {name}; it has {one_of(known, name)}"
             raise PlanError.of(f"tissues.{name}.conductivity", expected, "nothing")
         low, high = (
-            Value(q, v, "generic tumour threshold", Status.ENGINEERING, Confidence.LOW)
+            Value(q, v, GENERIC_SOURCE, Status.ENGINEERING, Confidence.LOW)
             for q, v in zip(THRESHOLDS, GENERIC_THRESHOLDS_V_PER_CM, strict=True)
         )
         base = Tissue(name, "constant", (), (low, high))

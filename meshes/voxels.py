@@ -1,7 +1,8 @@
 """The voxel grid of a solve and its place in the patient.
 
 The affine maps the index of a voxel centre to patient RAS+ millimetres. Its axes are orthogonal but may be rotated
-(an oblique scan). The kernels' local frame runs along the grid's axes in metres, from the low corner of the first voxel.
+(an oblique scan). The kernels' local frame runs along the grid's axes in metres, from the first
+voxel's low corner.
 """
 
 from __future__ import annotations

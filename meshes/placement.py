@@ -1,0 +1,202 @@
+"""A plan's electrodes on the solve grid, and whether they sit where electrodes can."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.electrodes import Electrode, Needle, Plate, as_vector
+from .errors import GeometryError, Problem
+from .notes import Note
+from .plan_electrodes import ElectrodeSettings, NeedleSettings, PlateSettings
+from .region import Frame
+from .shapes import orthonormal
+from .voxels import VoxelGrid
+
+Array = NDArray[np.float64]
+
+MAX_SHARE_OUTSIDE = 0.5
+"""Of a needle's exposed length that may lie in air or beyond the grid."""
+
+MIN_GAP_MM = 0.01
+"""Closer than this, two electrodes touch: below what is machined, and above what `gap_mm` resolves."""
+
+
+def place(settings: ElectrodeSettings, where: VoxelGrid | Frame) -> Electrode:
+    """The electrode in metres along the axes of a grid (or of the anatomy's frame), from its low corner."""
+    if settings.needle is not None:
+        needle = settings.needle
+        return Needle(
+            as_vector(where.to_local_mm(np.asarray(needle.tip_mm)) * 1e-3),
+            as_vector(np.asarray(needle.unit_direction) @ where.axes),
+            0.5e-3 * needle.diameter_mm,
+            1e-3 * needle.exposed_mm,
+            1e-3 * needle.shaft_mm,
+        )
+    assert settings.plate is not None
+    plate = settings.plate
+    thickness, height, width = orthonormal(plate.normal, plate.up) @ where.axes
+    return Plate(
+        as_vector(where.to_local_mm(np.asarray(plate.centre_mm)) * 1e-3),
+        (as_vector(width), as_vector(height), as_vector(thickness)),
+        (1e-3 * plate.width_mm, 1e-3 * plate.height_mm, 1e-3 * plate.thickness_mm),
+    )
+
+
+def metal_bounds_mm(settings: ElectrodeSettings, frame: Frame) -> tuple[Array, Array]:
+    """Box (mm along the frame's axes) round the bare metal, the insulated shaft left out."""
+    if settings.needle is not None:
+        bare = settings.needle.model_copy(update={"shaft_mm": 0.0})
+        settings = settings.model_copy(update={"needle": bare})
+    low, high = place(settings, frame).bounds_m()
+    return np.asarray(low) * 1e3, np.asarray(high) * 1e3
+
+
+def check_in_tissue(electrodes: Sequence[ElectrodeSettings], grid: VoxelGrid, air: NDArray[np.bool_]) -> list[Note]:
+    """Whether every electrode meets tissue.
+
+    Args:
+        electrodes: of the plan.
+        grid: of the solve.
+        air: which of its voxels insulate.
+
+    Returns:
+        Notes on needles that are bare over a length outside the tissue.
+
+    Raises:
+        GeometryError: a needle's tip, or more than half of its exposed length, in air or beyond the grid; a plate that
+            touches no tissue.
+    """
+    problems: list[Problem] = []
+    notes: list[Note] = []
+    for i, settings in enumerate(electrodes):
+        if settings.needle is not None:
+            problem, share = _check_needle(f"electrodes[{i}].needle", settings.needle, grid, air)
+            if share > 0 and problem is None:
+                text = f"{share:.0%} of the exposed length of {settings.name} lies outside the tissue"
+                notes.append(Note("electrode_partly_outside", text, warning=True))
+        else:
+            assert settings.plate is not None
+            problem = _check_plate(f"electrodes[{i}].plate", settings, settings.plate, grid, air)
+        if problem is not None:
+            problems.append(problem)
+    if problems:
+        raise GeometryError(problems)
+    return notes
+
+
+def _check_needle(
+    field: str, needle: NeedleSettings, grid: VoxelGrid, air: NDArray[np.bool_]
+) -> tuple[Problem | None, float]:
+    back = np.linspace(0, needle.exposed_mm, 201)[:, None] * np.asarray(needle.unit_direction)
+    inside, tissue = _tissue_at(grid.to_local_mm(np.asarray(needle.tip_mm) - back), grid, air)
+    share = 1 - float(tissue.mean())
+    if not inside[0]:
+        return Problem(
+            f"{field}.tip_mm", f"a point in the solved region, {_extent(grid)}", _point(needle.tip_mm)
+        ), share
+    if not tissue[0]:
+        return Problem(f"{field}.tip_mm", "a point in the body's tissue", f"{_point(needle.tip_mm)}, in air"), share
+    if share > MAX_SHARE_OUTSIDE:
+        expected = f"at least {1 - MAX_SHARE_OUTSIDE:.0%} of the exposed length in tissue"
+        return Problem(f"{field}.exposed_mm", expected, f"{needle.exposed_mm:g}, {share:.0%} of it outside"), share
+    return None, share
+
+
+def _check_plate(
+    field: str, settings: ElectrodeSettings, plate: PlateSettings, grid: VoxelGrid, air: NDArray[np.bool_]
+) -> Problem | None:
+    """Points half a voxel off the plate's surface: one of them must lie in tissue."""
+    metal = place(settings, grid)
+    assert isinstance(metal, Plate)
+    outwards = np.asarray(metal.size_m) * 0.5e3 + 0.5 * max(grid.spacing_mm)
+    steps = [np.linspace(-1, 1, 2 * math.ceil(a / min(grid.spacing_mm)) + 1) for a in outwards]
+    cube = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    shell = cube[np.abs(cube).max(axis=1) == 1] * outwards
+    inside, tissue = _tissue_at(shell @ np.asarray(metal.axes) + np.asarray(metal.centre_m) * 1e3, grid, air)
+    if not inside.any():
+        return Problem(f"{field}.centre_mm", f"a plate in the solved region, {_extent(grid)}", _point(plate.centre_mm))
+    if not tissue.any():
+        return Problem(f"{field}.centre_mm", "a plate that touches tissue", f"{_point(plate.centre_mm)}, all in air")
+    return None
+
+
+def _tissue_at(local_mm: Array, grid: VoxelGrid, air: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which points lie in the grid, and which in tissue."""
+    inside = np.all((local_mm >= -1e-6) & (local_mm <= grid.size_mm + 1e-6), axis=-1)
+    index = np.clip((local_mm / np.asarray(grid.spacing_mm)).astype(int), 0, np.asarray(grid.shape) - 1)
+    return inside, inside & ~air[tuple(index.T)]
+
+
+def check_apart(electrodes: Sequence[ElectrodeSettings], placed: Sequence[Electrode], spacing_mm: float) -> list[Note]:
+    """Whether no two electrodes touch.
+
+    Returns:
+        Notes on pairs closer together than a voxel.
+
+    Raises:
+        GeometryError: metal that touches metal, or that lies in another needle's shaft.
+    """
+    problems: list[Problem] = []
+    notes: list[Note] = []
+    for (i, one), (j, other) in itertools.combinations(enumerate(placed), 2):
+        names = f"{electrodes[i].name} and {electrodes[j].name}"
+        gap = gap_mm(one, other)
+        if gap < MIN_GAP_MM:
+            expected = f"a gap of at least {MIN_GAP_MM} mm between the metal of {names}"
+            got = "they touch" if gap > -MIN_GAP_MM else f"they overlap by {-gap:.2g} mm"
+            problems.append(Problem(f"electrodes[{j}]", expected, got))
+        elif _in_shaft(one, other) or _in_shaft(other, one):
+            expected = f"{names} beside each other"
+            problems.append(Problem(f"electrodes[{j}]", expected, "the metal of one inside the shaft of the other"))
+        elif gap < spacing_mm:
+            text = f"{names} are {gap:.2g} mm apart, less than a voxel: the field between them is poorly resolved"
+            notes.append(Note("electrodes_close", text, warning=True))
+    if problems:
+        raise GeometryError(problems)
+    return notes
+
+
+def gap_mm(one: Electrode, other: Electrode) -> float:
+    """Shortest distance between two surfaces (mm), to a few micrometres; below 0 when they overlap.
+
+    Taken from points spread over each: exact where a rim or a face is closest, and never too small.
+    """
+    nearest = min(float(other.distance_m(_surface(one)).min()), float(one.distance_m(_surface(other)).min()))
+    return nearest * 1e3
+
+
+def _in_shaft(metal: Electrode, needle: Electrode) -> bool:
+    return isinstance(needle, Needle) and float(needle.shaft_distance_m(_surface(metal)).min()) < -1e-5
+
+
+def _surface(electrode: Electrode) -> Array:
+    """Points over the metal's surface and along its middle, metres, shape (n, 3)."""
+    if isinstance(electrode, Needle):
+        axis = np.asarray(electrode.direction)
+        helper = np.eye(3)[int(np.abs(axis).argmin())]
+        side = orthonormal(electrode.direction, as_vector(helper))[1:]
+        angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+        rim = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ side * electrode.radius_m
+        discs = np.concatenate([rim, 0.5 * rim, np.zeros((1, 3))])
+        steps = np.linspace(0, 1, 1 + max(60, math.ceil(2 * electrode.exposed_m / electrode.radius_m)))
+        along = np.asarray(electrode.tip_m) - steps[:, None] * electrode.exposed_m * axis
+        return (along[:, None, :] + discs[None, :, :]).reshape(-1, 3)
+    assert isinstance(electrode, Plate)
+    steps = [np.linspace(-0.5, 0.5, 9 if size < 2e-3 else 41) * size for size in electrode.size_m]
+    block = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    return block @ np.asarray(electrode.axes) + np.asarray(electrode.centre_m)
+
+
+def _extent(grid: VoxelGrid) -> str:
+    ends = np.stack([np.zeros(3), grid.size_mm * 1e-3])
+    corners = grid.to_patient_mm(np.stack(np.meshgrid(*ends.T, indexing="ij"), axis=-1).reshape(-1, 3))
+    return f"from {_point(corners.min(axis=0))} to {_point(corners.max(axis=0))} mm"
+
+
+def _point(point: Sequence[float] | Array) -> str:
+    return "(" + ", ".join(f"{float(v):g}" for v in np.round(np.asarray(point, float), 3)) + ")"

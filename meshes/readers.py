@@ -1,0 +1,240 @@
+"""Label maps and masks from NIfTI and NRRD files, in the patient's own orientation.
+
+Every file becomes an `Image`: voxels along axes that run closest to patient Right, Anterior, Superior, and the pose of
+that lattice in RAS+ millimetres. The order and the flips of the axes on disk leave no trace.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import nrrd
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from .errors import AnatomyError, ResourceError
+from .memory import available_bytes, in_words
+from .model import shown
+
+Array = NDArray[np.float64]
+
+SHEAR = 1e-4
+"""Largest cosine between two axes that still counts as a right angle (0.05 mm over 500 mm)."""
+SNAP = 1e-6
+"""Axes this close to the patient's are taken as the patient's: NIfTI stores its affine in single precision."""
+TIE = 1e-6
+"""Closeness within which two orders of the axes fit the patient's axes equally well (45 degrees)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Whole numbers on a lattice in the patient.
+
+    Attributes:
+        data: unsigned integers, shape (nx, ny, nz), axes closest to RAS.
+        spacing_mm: voxel edges, shape (3,).
+        axes: unit vectors along the lattice's axes as columns, RAS, shape (3, 3).
+        corner_mm: low corner of voxel (0, 0, 0), RAS mm, shape (3,).
+        provenance: file, its sha256, format, shape and affine as stored.
+        notes: what the reader had to assume.
+    """
+
+    data: NDArray[np.uint16]
+    spacing_mm: Array
+    axes: Array
+    corner_mm: Array
+    provenance: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def read_image(path: Path, field: str) -> Image:
+    """Read a label map or a mask.
+
+    Args:
+        path: a .nii, .nii.gz, .nrrd, .seg.nrrd or .nhdr file.
+        field: the plan's field that named it, for messages.
+
+    Raises:
+        AnatomyError: no such file or format, truncated, not three-dimensional, not whole numbers, no usable affine.
+        ResourceError: too large for the memory that is free.
+    """
+    if not path.is_file():
+        raise AnatomyError.of(field, "a NIfTI or NRRD file", f"{path}, which does not exist")
+    read = _read_nrrd if path.name.lower().endswith((".nrrd", ".nhdr")) else _read_nifti
+    try:
+        data, affine, stored, notes = read(path, field)
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        zlib.error,
+        ImageFileError,
+        HeaderDataError,
+        nrrd.NRRDError,
+    ) as error:
+        expected = "a complete NIfTI (.nii, .nii.gz) or NRRD (.nrrd) file"
+        raise AnatomyError.of(field, expected, f"{path}: {_one_line(error)}") from None
+    labels = _whole_numbers(data, field, path)
+    spacing, axes, order, signs, corner = _canonical(affine, labels.shape, field, path)
+    labels = np.ascontiguousarray(np.transpose(labels, order)[tuple(slice(None, None, s) for s in signs)])
+    provenance = {
+        "file": path.name,
+        "path": str(path),
+        "sha256": _sha256(path),
+        "format": stored,
+        "shape": list(data.shape),
+        "affine": affine.tolist(),
+    }
+    return Image(labels, spacing, axes, corner, provenance, notes)
+
+
+def _read_nifti(path: Path, field: str) -> tuple[NDArray[Any], Array, str, tuple[str, ...]]:
+    image = nib.load(path)
+    if not isinstance(image, nib.Nifti1Pair):
+        raise AnatomyError.of(field, "a NIfTI or NRRD file", f"{path}, {type(image).__name__}")
+    _check_shape(image.shape, image.header.get_data_dtype(), field, path)
+    notes: tuple[str, ...] = ()
+    if not image.header["sform_code"] and not image.header["qform_code"]:
+        notes = (f"{path.name} states no orientation; its first axis was taken to run to the patient's left",)
+    unit = {"meter": 1000.0, "micron": 1e-3}.get(image.header.get_xyzt_units()[0], 1.0)
+    assert image.affine is not None
+    affine = np.asarray(image.affine, float) * np.asarray([[unit]] * 3 + [[1.0]])
+    return np.asanyarray(image.dataobj), affine, "NIfTI", notes
+
+
+_NRRD_TO_RAS = {
+    "right-anterior-superior": (1, 1, 1),
+    "left-anterior-superior": (-1, 1, 1),
+    "left-posterior-superior": (-1, -1, 1),
+    "ras": (1, 1, 1),
+    "las": (-1, 1, 1),
+    "lps": (-1, -1, 1),
+}
+
+
+def _read_nrrd(path: Path, field: str) -> tuple[NDArray[Any], Array, str, tuple[str, ...]]:
+    header = nrrd.read_header(str(path))
+    _check_shape(tuple(int(n) for n in header["sizes"]), np.dtype(float), field, path)
+    space = str(header.get("space", "none")).lower()
+    if space not in _NRRD_TO_RAS:
+        raise AnatomyError.of(field, f"a NRRD that states its space, one of {', '.join(list(_NRRD_TO_RAS)[:3])}", space)
+    if "space directions" not in header or "space origin" not in header:
+        raise AnatomyError.of(field, "a NRRD with space directions and space origin", f"{path} without")
+    units = [u.strip('" ') for u in header.get("space units", ["mm"])]
+    if any(unit not in ("mm", "") for unit in units):
+        raise AnatomyError.of(field, "a NRRD in mm", f"{path} in {', '.join(units)}")
+    affine = np.eye(4)
+    affine[:3, :3] = np.asarray(header["space directions"], float).T
+    affine[:3, 3] = np.asarray(header["space origin"], float)
+    affine = np.diag([*map(float, _NRRD_TO_RAS[space]), 1.0]) @ affine
+    data, _ = nrrd.read(str(path))
+    return np.asarray(data), affine, f"NRRD ({space})", ()
+
+
+def _check_shape(shape: tuple[int, ...], dtype: np.dtype[Any], field: str, path: Path) -> None:
+    if len(shape) != 3:
+        got = f"{path.name} of shape {' x '.join(map(str, shape))}"
+        raise AnatomyError.of(field, "a three-dimensional image", got)
+    if min(shape) < 1:
+        raise AnatomyError.of(field, "at least one voxel along each axis", f"{path.name} of shape {shape}")
+    needed = int(np.prod([int(n) for n in shape], dtype=object)) * (dtype.itemsize + 8)
+    if needed > available_bytes():
+        size = f"{' x '.join(map(str, shape))} voxels, {in_words(needed)}"
+        raise ResourceError.of(field, f"an image that fits into {in_words(available_bytes())} of free memory", size)
+
+
+def _whole_numbers(data: NDArray[Any], field: str, path: Path) -> NDArray[np.uint16]:
+    if data.dtype.kind not in "biuf":
+        raise AnatomyError.of(field, "a map of whole numbers", f"{path.name} of type {data.dtype}")
+    if data.dtype.kind == "f":
+        odd = ~(np.isfinite(data) & (data == np.round(data)))
+        if odd.any():
+            where = tuple(int(i) for i in np.argwhere(odd)[0])
+            raise AnatomyError.of(
+                field,
+                "a map of whole numbers",
+                f"{path.name} with {data[where]} at voxel {where} ({int(odd.sum())} such)",
+            )
+    low, high = int(data.min()), int(data.max())
+    if low < 0 or high > 65534:
+        raise AnatomyError.of(field, "labels from 0 to 65534", f"{path.name} with {low if low < 0 else high}")
+    return data.astype(np.uint16)
+
+
+def _canonical(
+    affine: Array, shape: tuple[int, ...], field: str, path: Path
+) -> tuple[Array, Array, tuple[int, ...], tuple[int, ...], Array]:
+    """Spacing, orthonormal axes closest to RAS, how the stored axes map onto them, and the low corner (mm)."""
+    _check_affine(affine, field, path)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    stored = affine[:3, :3] / spacing
+    order, signs = _closest_to_ras(stored)
+    axes = stored[:, order] * np.asarray(signs)
+    if np.abs(axes - np.eye(3)).max() < SNAP:
+        axes = np.eye(3)
+    else:
+        u, _, vt = np.linalg.svd(axes)
+        axes = u @ vt
+    spacing = spacing[list(order)]
+    first = [0 if signs[order.index(i)] > 0 else shape[i] - 1 for i in range(3)]
+    centre = affine[:3, :3] @ np.asarray(first, float) + affine[:3, 3]
+    return spacing, axes, order, signs, centre - axes @ (0.5 * spacing)
+
+
+def _check_affine(affine: Array, field: str, path: Path) -> None:
+    def refuse(got: str) -> None:
+        raise AnatomyError.of(field, "an affine with three perpendicular axes", f"{path.name} with {got}")
+
+    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+        refuse(f"numbers that are not finite: {shown(affine[:3].tolist(), 200)}")
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if lengths.min() < 1e-6:
+        refuse(f"voxel edges of {', '.join(f'{v:g}' for v in lengths)} mm (singular)")
+    stored = affine[:3, :3] / lengths
+    cosines = np.abs(stored.T @ stored - np.eye(3))
+    if abs(np.linalg.det(stored)) < 1e-3:
+        refuse("axes in one plane (singular)")
+    if cosines.max() > SHEAR:
+        refuse(f"axes {90 - np.degrees(np.arccos(cosines.max())):.3g} degrees off the right angle (sheared)")
+
+
+def _closest_to_ras(stored: Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The order of the stored axes (and their signs) whose directions come closest to patient x, y, z.
+
+    All orders are compared and ties (45 degrees) broken by the directions themselves, so that the answer depends on
+    the lattice in the patient alone and not on how it was stored.
+    """
+
+    def rank(order: tuple[int, ...]) -> tuple[Any, ...]:
+        turned = _turned(stored, order)
+        return (round(float(np.trace(turned)) / TIE), *np.round(turned, 5).ravel())
+
+    order = max(itertools.permutations(range(3)), key=rank)
+    diagonal = np.diag(stored[:, order])
+    return order, tuple(1 if d >= 0 else -1 for d in diagonal)
+
+
+def _turned(stored: Array, order: tuple[int, ...]) -> Array:
+    columns = stored[:, order]
+    return columns * np.where(np.diag(columns) >= 0, 1.0, -1.0)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

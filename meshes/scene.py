@@ -1,0 +1,204 @@
+"""The scene of a plan: tissue on a voxel grid, electrodes, structures and pulses, ready for the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.electrodes import Electrode
+from ..kernels.problem import FieldProblem
+from .errors import GeometryError, PlanError, Problem, one_of
+from .generators import Generator, choose_generator
+from .legend import Legend, check_names, legend_of
+from .memory import check_memory
+from .notes import Note
+from .painting import index_tissues, paint
+from .placement import check_apart, check_in_tissue, place
+from .plan import Plan
+from .plan_electrodes import Pulse
+from .remarks import remarks
+from .sources import Source, open_phantom, open_scan
+from .tissues import Tissue, load_tissues
+from .voxels import VoxelGrid
+from .window import solve_grid
+
+
+@dataclass(frozen=True)
+class PulseSetup:
+    """One pulse train with the potential of every electrode.
+
+    Attributes:
+        name: unique among the plan's pulses.
+        potentials_v: in the order of the scene's electrodes: anodes at voltage_v, cathodes at 0, None floats.
+    """
+
+    name: str
+    anodes: tuple[str, ...]
+    cathodes: tuple[str, ...]
+    voltage_v: float
+    count: int
+    width_us: float
+    frequency_hz: float
+    potentials_v: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A plan on its anatomy.
+
+    Attributes:
+        plan: what was asked for.
+        grid: voxels of the solve and their place in the patient.
+        tissue: index into `tissues` for each voxel, uint8, shape grid.shape.
+        tissues: those that occur in the grid.
+        structures: voxels of every target and every avoided structure by name, bool, shape grid.shape.
+        targets: names of the targets, in the plan's order.
+        avoid: limit of every avoided structure that has voxels in the grid, V/cm.
+        electrodes: by name, in metres along the grid's axes.
+        pulses: in the plan's order.
+        generator: the plan's, or None.
+        notes: what a reader of the result must know.
+        provenance: input files with their hashes, and how the grid was made.
+    """
+
+    plan: Plan
+    grid: VoxelGrid
+    tissue: NDArray[np.uint8]
+    tissues: tuple[Tissue, ...]
+    structures: Mapping[str, NDArray[np.bool_]]
+    targets: tuple[str, ...]
+    avoid: Mapping[str, float]
+    electrodes: Mapping[str, Electrode]
+    pulses: tuple[PulseSetup, ...]
+    generator: Generator | None
+    notes: tuple[Note, ...]
+    provenance: Mapping[str, Any]
+
+    def problem(self, pulse_index: int) -> FieldProblem:
+        """The kernels' problem of one pulse."""
+        return FieldProblem(
+            self.grid.kernel_grid,
+            self.tissue,
+            tuple(tissue.law for tissue in self.tissues),
+            tuple(self.electrodes.values()),
+            self.pulses[pulse_index].potentials_v,
+        )
+
+
+def build_scene(plan: Plan, *, base_dir: Path | None = None, anatomy: Path | None = None) -> Scene:
+    """Put a plan on its anatomy.
+
+    Args:
+        plan: checked by itself.
+        base_dir: where the plan's relative paths start; the folder of its file by default.
+        anatomy: the label map, or a folder to look for the plan's files in, named for this run.
+
+    Raises:
+        PlanError: a tissue, structure or generator that does not exist.
+        AnatomyError: a file that cannot be used.
+        GeometryError: electrodes outside the tissue or touching; a target without voxels.
+        ResourceError: too large for the memory that is free.
+    """
+    tissues = load_tissues(plan.tissues)
+    _check_tissue_names(plan, tissues)
+    generator = choose_generator(plan.generator)
+    source = _open(plan, tissues, base_dir or plan.folder, anatomy)
+    legend = legend_of(plan, source)
+    check_names(plan, source, legend, tissues)
+    grid, notes = solve_grid(plan, source, legend)
+    check_memory(grid, len(plan.pulses), "grid.spacing_mm")
+    codes = paint(plan, source, legend, grid)
+    tissue, used = index_tissues(codes, legend, tissues)
+    electrodes = {settings.name: place(settings, grid) for settings in plan.electrodes}
+    notes += check_in_tissue(plan.electrodes, grid, np.asarray([t.insulating for t in used])[tissue])
+    notes += check_apart(plan.electrodes, tuple(electrodes.values()), min(grid.spacing_mm))
+    structures = _structures(plan, legend, codes)
+    return Scene(
+        plan=plan,
+        grid=grid,
+        tissue=tissue,
+        tissues=used,
+        structures=structures,
+        targets=plan.targets,
+        avoid={name: limit.max_v_per_cm for name, limit in plan.avoid.items() if name in structures},
+        electrodes=electrodes,
+        pulses=_pulses(plan),
+        generator=generator,
+        notes=(*source.notes, *notes, *remarks(plan, used, structures, generator)),
+        provenance=_provenance(plan, source, grid),
+    )
+
+
+def _open(plan: Plan, tissues: Mapping[str, Tissue], folder: Path | None, anatomy: Path | None) -> Source:
+    if plan.anatomy.phantom is not None:
+        return open_phantom(plan.anatomy.phantom)
+    assert plan.anatomy.label_map is not None
+    return open_scan(plan.anatomy.label_map, tissues.keys(), folder, anatomy)
+
+
+def _check_tissue_names(plan: Plan, tissues: Mapping[str, Tissue]) -> None:
+    stated = [(f"anatomy.add[{i}].tissue", shape.tissue) for i, shape in enumerate(plan.anatomy.add)]
+    if plan.anatomy.phantom is not None:
+        stated.insert(0, ("anatomy.phantom.tissue", plan.anatomy.phantom.tissue))
+    problems = [
+        Problem(field, f"a tissue, {one_of(tissues, name)}", name) for field, name in stated if name not in tissues
+    ]
+    if problems:
+        raise PlanError(problems)
+
+
+def _structures(plan: Plan, legend: Legend, codes: NDArray[np.uint16]) -> dict[str, NDArray[np.bool_]]:
+    """Voxels of targets and avoided structures; an avoided one without voxels is left out."""
+    structures: dict[str, NDArray[np.bool_]] = {}
+    for name in dict.fromkeys((*plan.targets, *plan.avoid)):
+        members = np.zeros(len(legend.entries), bool)
+        members[list(legend.codes(name))] = True
+        mask = members[codes]
+        if mask.any():
+            structures[name] = mask
+        elif name in plan.targets:
+            field = f"targets[{plan.targets.index(name)}]"
+            raise GeometryError.of(field, "a structure with voxels in the solved region", f"{name}, which has none")
+    return structures
+
+
+def _pulses(plan: Plan) -> tuple[PulseSetup, ...]:
+    names = [pulse.name or f"{'+'.join(pulse.anode)}-{'+'.join(pulse.cathode)}" for pulse in plan.pulses]
+    setups: list[PulseSetup] = []
+    for i, pulse in enumerate(plan.pulses):
+        earlier = names[:i].count(names[i])
+        name = names[i] if not earlier else f"{names[i]} ({earlier + 1})"
+        setups.append(
+            PulseSetup(
+                name,
+                pulse.anode,
+                pulse.cathode,
+                pulse.voltage_v,
+                pulse.count,
+                pulse.width_us,
+                pulse.frequency_hz,
+                tuple(_potential_v(pulse, electrode.name) for electrode in plan.electrodes),
+            )
+        )
+    return tuple(setups)
+
+
+def _potential_v(pulse: Pulse, electrode: str) -> float | None:
+    if electrode in pulse.anode:
+        return pulse.voltage_v
+    return 0.0 if electrode in pulse.cathode else None
+
+
+def _provenance(plan: Plan, source: Source, grid: VoxelGrid) -> dict[str, Any]:
+    made = {
+        "shape": list(grid.shape),
+        "spacing_mm": list(grid.spacing_mm),
+        "affine": grid.affine.tolist(),
+        "resampling": plan.grid.resampling if plan.anatomy.phantom is None else None,
+    }
+    return {**source.provenance, "grid": made}
