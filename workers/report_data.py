@@ -1,0 +1,272 @@
+"""What the report reads: one result directory, its maps turned so that the axes grow towards right, anterior and superior.
+
+Everything downstream (planes, pictures, tables) works on this one object and knows nothing of the store's layout or of the
+axis order that the scan came in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from .store import open_result
+
+Volume = NDArray[Any]
+"""A map of shape (nx, ny, nz), axes growing towards R, A and S as nearly as the grid allows."""
+
+SPACE = ("x", "y", "z")
+METAL_ZONE = 3
+
+
+class Thresholds(NamedTuple):
+    """Field thresholds of one tissue, V/cm; None where the plan and the library have none."""
+
+    tissue: str
+    reversible_v_per_cm: float | None
+    irreversible_v_per_cm: float | None
+
+    @property
+    def scale_top_v_per_cm(self) -> float:
+        """Where the colour scale is clipped: twice the highest threshold, 1500 V/cm without any."""
+        known = [t for t in (self.reversible_v_per_cm, self.irreversible_v_per_cm) if t]
+        return 2.0 * max(known) if known else 1500.0
+
+
+@dataclass(frozen=True)
+class DrawnNeedle:
+    """A needle in patient millimetres; direction points from the shaft to the tip."""
+
+    name: str
+    tip_mm: NDArray[np.float64]
+    direction: NDArray[np.float64]
+    diameter_mm: float
+    exposed_mm: float
+    shaft_mm: float
+
+    @property
+    def spine_mm(self) -> NDArray[np.float64]:
+        """Ends of the exposed part, shape (2, 3), tip first."""
+        return np.stack([self.tip_mm, self.tip_mm - self.exposed_mm * self.direction])
+
+
+@dataclass(frozen=True)
+class DrawnPlate:
+    """A rectangular block in patient millimetres; size_mm is measured along the three axes (width, height, thickness)."""
+
+    name: str
+    centre_mm: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    size_mm: NDArray[np.float64]
+
+    @property
+    def spine_mm(self) -> NDArray[np.float64]:
+        """Ends of the middle line along the height, shape (2, 3)."""
+        half = 0.5 * self.size_mm[1] * self.axes[1]
+        return np.stack([self.centre_mm - half, self.centre_mm + half])
+
+
+Drawn = DrawnNeedle | DrawnPlate
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result directory opened for reporting.
+
+    Attributes:
+        summary: contents of summary.json.
+        dataset: the store, not yet loaded, spatial axes in canonical order and direction.
+        affine: (4, 4), canonical voxel centre index -> patient RAS mm.
+        electrodes: in the plan's order.
+        attributes: the store's own root attributes (version, plan, provenance ...).
+    """
+
+    summary: Mapping[str, Any]
+    dataset: xr.Dataset
+    affine: NDArray[np.float64]
+    electrodes: tuple[Drawn, ...]
+    attributes: Mapping[str, Any]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        nx, ny, nz = (int(self.dataset.sizes[d]) for d in self.dataset["tissue"].dims)
+        return (nx, ny, nz)
+
+    @property
+    def spacing_mm(self) -> NDArray[np.float64]:
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+    @property
+    def converged(self) -> bool:
+        return self.summary.get("status") == "converged"
+
+    @property
+    def targets(self) -> Mapping[str, Any]:
+        return self.summary.get("targets") or {}
+
+    @property
+    def avoided(self) -> Mapping[str, Any]:
+        return self.summary.get("avoid") or {}
+
+    @property
+    def pulses(self) -> list[Mapping[str, Any]]:
+        return list(self.summary.get("pulses") or [])
+
+    @cached_property
+    def tissue_names(self) -> tuple[str, ...]:
+        meanings = self.dataset["tissue"].attrs.get("flag_meanings")
+        if isinstance(meanings, str):
+            return tuple(meanings.split())
+        return tuple(meanings or (t["name"] for t in self.summary.get("tissues", ())))
+
+    @cached_property
+    def tissue(self) -> Volume:
+        return self.dataset["tissue"].to_numpy()
+
+    @cached_property
+    def field_max_v_per_cm(self) -> Volume:
+        return self.dataset["field_max_v_per_m"].to_numpy() / np.float32(100)
+
+    @cached_property
+    def conducting(self) -> Volume:
+        """Where a field means something: tissue, neither metal nor air."""
+        inside = np.ones(self.shape, bool)
+        if "zone" in self.dataset:
+            inside &= self.dataset["zone"].to_numpy() != METAL_ZONE
+        for index, name in enumerate(self.tissue_names):
+            if tissue_value(self.summary, name, "baseline_s_per_m") == 0 or name == "air":
+                inside &= self.tissue != index
+        return inside
+
+    def structure(self, name: str) -> Volume | None:
+        """The named mask, or None when the store does not hold it."""
+        if "structures" not in self.dataset or name not in self.dataset["structure"].to_numpy():
+            return None
+        return self.dataset["structures"].sel(structure=name).to_numpy() > 0
+
+    def pulse_field_v_per_cm(self, index: int) -> Volume:
+        return self.dataset["field_v_per_m"].isel(pulse=index).to_numpy() / np.float32(100)
+
+    def position_mm(self, index: NDArray[np.float64] | tuple[float, ...]) -> NDArray[np.float64]:
+        return self.affine[:3, :3] @ np.asarray(index, float) + self.affine[:3, 3]
+
+    def index_of(self, position_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.linalg.solve(self.affine[:3, :3], position_mm - self.affine[:3, 3])
+
+    @cached_property
+    def centre_index(self) -> tuple[int, int, int]:
+        """The voxel the slices pass through: middle of the first target, else of the exposed metal, else of the grid."""
+        mask = next((m for name in self.targets if (m := self.structure(name)) is not None and m.any()), None)
+        if mask is not None:
+            centre = np.argwhere(mask).mean(axis=0)
+        elif self.electrodes:
+            centre = self.index_of(np.mean([e.spine_mm.mean(axis=0) for e in self.electrodes], axis=0))
+        else:
+            centre = (np.array(self.shape) - 1) / 2
+        i, j, k = (int(np.clip(math.floor(c + 0.5), 0, n - 1)) for c, n in zip(centre, self.shape, strict=True))
+        return (i, j, k)
+
+    @cached_property
+    def thresholds(self) -> Thresholds:
+        """Of the tissue that fills most of the first target; of the tissue at the centre without a target."""
+        mask = next((m for name in self.targets if (m := self.structure(name)) is not None and m.any()), None)
+        index = np.bincount(self.tissue[mask]).argmax() if mask is not None else self.tissue[self.centre_index]
+        name = self.tissue_names[int(index)] if int(index) < len(self.tissue_names) else "?"
+        return thresholds_of(self.summary, name)
+
+
+def thresholds_of(summary: Mapping[str, Any], tissue: str) -> Thresholds:
+    """The thresholds that summary.json gives for the named tissue."""
+    return Thresholds(
+        tissue,
+        tissue_value(summary, tissue, "reversible_v_per_cm"),
+        tissue_value(summary, tissue, "irreversible_v_per_cm"),
+    )
+
+
+def tissue_values(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The values of one entry of summary.json's `tissues`, each a dict with at least `name` and `value`."""
+    values = entry.get("values") or []
+    if isinstance(values, Mapping):
+        values = [{"name": k, **(v if isinstance(v, Mapping) else {"value": v})} for k, v in values.items()]
+    return [dict(v) for v in values]
+
+
+def tissue_value(summary: Mapping[str, Any], tissue: str, name: str) -> float | None:
+    """One number of one tissue, or None where summary.json has none."""
+    for entry in summary.get("tissues") or ():
+        if entry.get("name") != tissue:
+            continue
+        if isinstance(entry.get(name), int | float):
+            return float(entry[name])
+        for value in tissue_values(entry):
+            if value["name"] == name and isinstance(value.get("value"), int | float):
+                return float(value["value"])
+    return None
+
+
+def read_result(result_dir: Path) -> Result:
+    """Open a result directory.
+
+    Raises:
+        FileNotFoundError: the directory lacks summary.json or result.zarr.
+        ValueError: the store lacks what the report stands on.
+    """
+    for name in ("summary.json", "result.zarr"):
+        if not (result_dir / name).exists():
+            raise FileNotFoundError(f"{result_dir}: expected a result directory, which holds {name}; it does not")
+    summary = json.loads((result_dir / "summary.json").read_text(encoding="utf-8"))
+    dataset = open_result(result_dir / "result.zarr")
+    attributes = dataset.attrs.get("porefield")
+    missing = [v for v in ("tissue", "field_max_v_per_m", "field_v_per_m") if v not in dataset]
+    if missing or not isinstance(attributes, Mapping) or "affine" not in attributes:
+        raise ValueError(f"{result_dir}: expected maps and attributes as porefield writes them, lacks {missing or 'affine'}")
+    dataset, affine = canonical(dataset, np.asarray(attributes["affine"], float))
+    electrodes = tuple(drawn_electrode(e) for e in attributes.get("electrodes") or ())
+    return Result(summary, dataset, affine, electrodes, attributes)
+
+
+def canonical(dataset: xr.Dataset, affine: NDArray[np.float64]) -> tuple[xr.Dataset, NDArray[np.float64]]:
+    """Permute and flip the spatial axes so that they grow towards R, A and S as nearly as they can; lazy."""
+    cosines = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    order = max(itertools.permutations(range(3)), key=lambda p: sum(abs(cosines[a, p[a]]) for a in range(3)))
+    turned = np.eye(4)
+    flips: dict[str, slice] = {}
+    turned[:3, 3] = affine[:3, 3]
+    for patient_axis, grid_axis in enumerate(order):
+        column = affine[:3, grid_axis]
+        if column[patient_axis] < 0:
+            turned[:3, 3] += column * (dataset.sizes[SPACE[grid_axis]] - 1)
+            flips[SPACE[grid_axis]] = slice(None, None, -1)
+            column = -column
+        turned[:3, patient_axis] = column
+    dataset = dataset.isel(flips).transpose(..., *(SPACE[a] for a in order), missing_dims="ignore")
+    return dataset, turned
+
+
+def drawn_electrode(entry: Mapping[str, Any]) -> Drawn:
+    """One entry of the store's `electrodes` attribute."""
+    if "tip_mm" in entry:
+        return DrawnNeedle(
+            entry["name"],
+            np.asarray(entry["tip_mm"], float),
+            np.asarray(entry["direction"], float) / np.linalg.norm(entry["direction"]),
+            float(entry["diameter_mm"]),
+            float(entry["exposed_mm"]),
+            float(entry.get("shaft_mm") or 0.0),
+        )
+    return DrawnPlate(
+        entry["name"],
+        np.asarray(entry["centre_mm"], float),
+        np.asarray(entry["axes"], float),
+        np.asarray(entry["size_mm"], float),
+    )
