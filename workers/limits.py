@@ -1,0 +1,78 @@
+"""The generator's limits: does a pulse fit, and if its current is too large, which voltage would.
+
+Tissue conducts better the higher the field, so current grows faster than voltage and scaling the voltage down in
+proportion gives away more than needed. The voltage at the limit is found by solving the pulse again, warm, with the
+secant method on log I over log V (I ~ V^p over a short range).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+from ..kernels.problem import FieldProblem
+from ..kernels.solution import Solution
+from ..meshes.generators import Generator
+from ..meshes.scene import PulseSetup
+
+CURRENT_ACCURACY = 0.01
+"""Relative difference from the current limit at which the search ends."""
+MOST_SOLVES = 5
+SEARCH_TOLERANCE = 1e-4
+"""Relative residual of the search's solves: far finer than CURRENT_ACCURACY."""
+
+Resolve = Callable[[FieldProblem, Solution, float], Solution]
+"""(problem, a nearby solution, the voltage ratio between the two) -> solution, to SEARCH_TOLERANCE."""
+
+
+def generator_current_a(pulse: PulseSetup, currents_a: Mapping[str, float]) -> float:
+    """What the generator delivers: the sum over the anodes (A)."""
+    return sum(currents_a[name] for name in pulse.anodes)
+
+
+def within_limits(generator: Generator | None, voltage_v: float, current_a: float) -> bool | None:
+    """Whether both limits hold; None without a generator."""
+    if generator is None:
+        return None
+    return voltage_v <= generator.max_voltage_v and current_a <= generator.max_current_a
+
+
+def voltage_at_current_limit(
+    problem: FieldProblem,
+    solution: Solution,
+    voltage_v: float,
+    generator: Generator,
+    current_of: Callable[[Solution], float],
+    resolve: Resolve,
+) -> float | None:
+    """Voltage (V) at which the pulse draws the generator's largest current to within 1 %; at most its largest voltage.
+
+    None when the search does not end (a solve that does not converge, a current that does not follow the voltage).
+    """
+    limit_a = generator.max_current_a
+    points = [(voltage_v, current_of(solution))]
+    guess_v = voltage_v * limit_a / points[0][1]
+    for _ in range(MOST_SOLVES):
+        ratio = guess_v / points[-1][0]
+        problem = _scaled(problem, ratio)
+        solution = resolve(problem, solution, ratio)
+        current_a = current_of(solution)
+        if not solution.converged or current_a <= 0:
+            return None
+        points.append((guess_v, current_a))
+        if abs(current_a / limit_a - 1) <= CURRENT_ACCURACY:
+            return min(guess_v, generator.max_voltage_v)
+        guess_v = _log_secant(points[-2], points[-1], limit_a)
+    return None
+
+
+def _scaled(problem: FieldProblem, factor: float) -> FieldProblem:
+    potentials = tuple(None if v is None else v * factor for v in problem.potentials_v)
+    return dataclasses.replace(problem, potentials_v=potentials)
+
+
+def _log_secant(a: tuple[float, float], b: tuple[float, float], current_a: float) -> float:
+    (va, ia), (vb, ib) = a, b
+    slope = math.log(ib / ia) / math.log(vb / va)
+    return vb * math.exp(math.log(current_a / ib) / slope)

@@ -1,0 +1,177 @@
+"""Run one plan: anatomy, one solve per pulse, field samples, measures; and the result, in memory or as a directory.
+
+result = run_plan(load_plan("plan.yaml"))
+result.summary["volumes_mm3"]["reversible"]
+result.dataset()
+result.write("out")
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from ..kernels.sampling import FieldSamples, sample_field
+from ..kernels.solution import Solution, SolveStatus
+from ..meshes.plan import Plan
+from ..meshes.scene import Scene, build_scene
+from .dataset import build_dataset
+from .progress import Cancelled, OnProgress, RunControl, RunProgress
+from .publish import check_target, published_directory
+from .solve import find_fitting_voltage, solve_pulse
+from .summarise import summarise
+from .summary import RunSummary
+
+CONTENTS = frozenset({"result.zarr", "summary.json", "report.html", "coverage.png"})
+"""Of a result directory."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """A plan that was run, in memory.
+
+    Attributes:
+        scene: the plan on its anatomy.
+        solutions: one per pulse.
+        samples: volume-weighted samples of the largest |E| over the pulses.
+        report: what was measured, typed; `summary` is the same as plain data.
+    """
+
+    scene: Scene
+    solutions: tuple[Solution, ...]
+    samples: FieldSamples
+    report: RunSummary
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The contents of summary.json."""
+        return self.report.model_dump(mode="json")
+
+    @property
+    def converged(self) -> bool:
+        """Whether every pulse's solve converged; if not, no number here is to be relied on."""
+        return self.report.status is SolveStatus.CONVERGED
+
+    def dataset(self) -> xr.Dataset:
+        """All maps, labelled: the variables of result.zarr."""
+        return self._dataset
+
+    @cached_property
+    def _dataset(self) -> xr.Dataset:
+        return build_dataset(self.scene, self.solutions, self.samples, self.report)
+
+    def write(
+        self,
+        out: Path | str,
+        *,
+        overwrite: bool = False,
+        on_progress: OnProgress | None = None,
+        cancelled: Cancelled = None,
+    ) -> Path:
+        """Write result.zarr, summary.json, report.html and coverage.png as one directory: whole or not at all.
+
+        Raises:
+            OutputExistsError: `out` exists and is not empty, and may not be replaced.
+            ResourceError: the disk is full; nothing is left behind.
+            RunCancelled: the caller asked for it; nothing is left behind.
+        """
+        # matplotlib takes half a second to import: whoever only computes should not wait for it
+        from .report import write_report
+        from .store import write_store
+
+        control = RunControl(on_progress, cancelled)
+        out = Path(out)
+        with published_directory(out, overwrite=overwrite, replaceable=is_result) as directory:
+            control.tell(RunProgress("write"))
+            write_store(self.dataset(), directory / "result.zarr", check=control.check)
+            text = json.dumps(self.summary, indent=1, allow_nan=False, ensure_ascii=False)
+            (directory / "summary.json").write_text(text + "\n", encoding="utf-8")
+            control.check()
+            write_report(directory)
+            control.check()
+        return out
+
+
+def run_plan(
+    plan: Plan,
+    *,
+    base_dir: Path | None = None,
+    anatomy: Path | None = None,
+    on_progress: OnProgress | None = None,
+    cancelled: Cancelled = None,
+) -> RunResult:
+    """Run a plan and measure what it does. Nothing is written.
+
+    Args:
+        base_dir, anatomy: where its files are, as for `build_scene`.
+        on_progress: called with a RunProgress between Newton steps, in the calling thread.
+        cancelled: a function or a threading.Event that is asked between Newton steps.
+
+    Raises:
+        PorefieldError: the plan, its anatomy or this machine does not allow it.
+        RunCancelled: the caller asked for it.
+    """
+    control = RunControl(on_progress, cancelled)
+    timings_s: dict[str, float] = {}
+    control.tell(RunProgress("prepare", pulses=len(plan.pulses)))
+    with _timed(timings_s, "scene"):
+        scene = build_scene(plan, base_dir=base_dir, anatomy=anatomy)
+    return run_scene(scene, on_progress=on_progress, cancelled=cancelled, timings_s=timings_s)
+
+
+def run_scene(
+    scene: Scene,
+    *,
+    on_progress: OnProgress | None = None,
+    cancelled: Cancelled = None,
+    timings_s: dict[str, float] | None = None,
+) -> RunResult:
+    """Run a plan whose scene is built already; see `run_plan`."""
+    control = RunControl(on_progress, cancelled)
+    timings_s = dict(timings_s or {})
+    pulses = range(len(scene.pulses))
+    with _timed(timings_s, "solve"):
+        solutions = tuple(solve_pulse(scene, i, control) for i in pulses)
+    control.tell(RunProgress("sample", pulses=len(pulses)))
+    with _timed(timings_s, "sample"):
+        samples = sample_field([scene.problem(i) for i in pulses], solutions)
+    with _timed(timings_s, "limits"):
+        fitting_v = [find_fitting_voltage(scene, i, s, control) for i, s in enumerate(solutions)]
+    control.tell(RunProgress("measure", pulses=len(pulses)))
+    with _timed(timings_s, "measure"):
+        report = summarise(scene, solutions, samples, fitting_v)
+    timings_s["total"] = sum(timings_s.values())
+    rounded = {name: round(seconds, 3) for name, seconds in timings_s.items()}
+    return RunResult(scene, solutions, samples, report.model_copy(update={"timings_s": rounded}))
+
+
+def is_result(directory: Path) -> bool:
+    """Whether a directory holds a result and nothing else, so that it may be replaced."""
+    names = {entry.name for entry in directory.iterdir()}
+    return "summary.json" in names and names <= CONTENTS
+
+
+def check_output(out: Path, *, overwrite: bool) -> None:
+    """Refuse an output path before the work is done rather than after.
+
+    Raises:
+        OutputExistsError: `out` exists and is not empty, and may not be replaced.
+    """
+    check_target(out.expanduser().resolve(), overwrite=overwrite, replaceable=is_result)
+
+
+@contextmanager
+def _timed(timings_s: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings_s[name] = timings_s.get(name, 0.0) + time.perf_counter() - start

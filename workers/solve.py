@@ -1,0 +1,85 @@
+"""Solving the pulses of a scene one after another, with progress and cancellation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..kernels.field import solve_field
+from ..kernels.problem import FieldProblem
+from ..kernels.solution import Solution, SolveCancelled, StepReport
+from ..meshes.scene import PulseSetup, Scene
+from .limits import SEARCH_TOLERANCE, generator_current_a, voltage_at_current_limit
+from .progress import RunCancelled, RunControl, RunProgress, Stage
+
+
+def solve_pulse(
+    scene: Scene,
+    index: int,
+    control: RunControl,
+    *,
+    stage: Stage = "solve",
+    problem: FieldProblem | None = None,
+    near: tuple[Solution, float] | None = None,
+) -> Solution:
+    """Solve one pulse.
+
+    Args:
+        problem: another problem than the plan's (other potentials), when searching for a voltage.
+        near: a solution to start from and the factor to its voltages.
+
+    Raises:
+        RunCancelled: the caller asked for it.
+    """
+    pulse, settings = scene.pulses[index], scene.plan.solver
+
+    def on_step(report: StepReport) -> bool:
+        if control.stopping:
+            return False
+        state = (report.level, report.step, report.relative_residual, report.tolerance)
+        control.tell(RunProgress(stage, index, len(scene.pulses), pulse.name, *state))
+        return True
+
+    control.tell(RunProgress(stage, index, len(scene.pulses), pulse.name))
+    try:
+        return solve_field(
+            problem or scene.problem(index),
+            tolerance=max(settings.tolerance, SEARCH_TOLERANCE) if near else settings.tolerance,
+            max_newton_steps=settings.max_newton_steps,
+            on_step=on_step,
+            start_v=near[0].potential_v * near[1] if near else None,
+        )
+    except SolveCancelled:
+        raise RunCancelled("the run was cancelled; nothing was written") from None
+
+
+def find_fitting_voltage(scene: Scene, index: int, solution: Solution, control: RunControl) -> float | None:
+    """Voltage (V) at which a pulse draws the generator's current limit; None where it is not exceeded or not found."""
+    pulse, generator = scene.pulses[index], scene.generator
+    if (
+        generator is None
+        or not solution.converged
+        or pulse_current_a(scene, pulse, solution) <= generator.max_current_a
+    ):
+        return None
+
+    def resolve(problem: FieldProblem, near: Solution, ratio: float) -> Solution:
+        return solve_pulse(scene, index, control, stage="limits", problem=problem, near=(near, ratio))
+
+    return voltage_at_current_limit(
+        scene.problem(index),
+        solution,
+        pulse.voltage_v,
+        generator,
+        lambda s: pulse_current_a(scene, pulse, s),
+        resolve,
+    )
+
+
+def pulse_current_a(scene: Scene, pulse: PulseSetup, solution: Solution) -> float:
+    """What the generator delivers in a pulse (A)."""
+    return generator_current_a(pulse, currents_by_name(scene, solution))
+
+
+def currents_by_name(scene: Scene, solution: Solution) -> Mapping[str, float]:
+    """Current out of each electrode into the tissue (A)."""
+    return dict(zip(scene.electrodes, solution.currents_a, strict=True))

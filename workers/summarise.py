@@ -1,0 +1,176 @@
+"""From a solved scene to its summary: certificates, currents against the generator, measures, warnings."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from math import prod
+from typing import Any
+
+from ..kernels.sampling import FieldSamples
+from ..kernels.solution import Solution, SolveStatus
+from ..meshes.generators import Generator
+from ..meshes.scene import Scene
+from ..meshes.tissues import Tissue
+from .limits import generator_current_a, within_limits
+from .measures import finite, measure_avoided, measure_targets, measure_volumes
+from .solve import currents_by_name
+from .summary import (
+    DISCLAIMER,
+    AvoidMeasures,
+    GridSummary,
+    NoteSummary,
+    PulseSummary,
+    RunSummary,
+    SolverCertificate,
+    worst_status,
+)
+
+LIBRARIES = ("porefield", "jax", "numpy", "scipy", "xarray", "zarr", "pydantic", "nibabel")
+
+
+def summarise(
+    scene: Scene,
+    solutions: Sequence[Solution],
+    samples: FieldSamples,
+    fitting_v: Sequence[float | None],
+) -> RunSummary:
+    """The summary of a run; `fitting_v` is the voltage at the current limit of each pulse, where it was exceeded.
+
+    Its timings are left to the caller, who is still taking them.
+    """
+    pulses = [summarise_pulse(scene, i, s, v) for i, (s, v) in enumerate(zip(solutions, fitting_v, strict=True))]
+    avoid = measure_avoided(scene, samples)
+    grid = scene.grid
+    nx, ny, nz = grid.shape
+    return RunSummary(
+        porefield=version_of("porefield"),
+        status=worst_status([pulse.solver.status for pulse in pulses]),
+        disclaimer=DISCLAIMER,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        pulses=pulses,
+        volumes_mm3=measure_volumes(scene, samples),
+        targets=measure_targets(scene, samples),
+        avoid=avoid,
+        warnings=warnings_of(scene, pulses, avoid),
+        notes=[NoteSummary(kind=note.kind, message=note.message) for note in scene.notes],
+        tissues=[describe_tissue(tissue) for tissue in scene.tissues],
+        generator=describe_generator(scene.generator),
+        grid=GridSummary(
+            shape=(nx, ny, nz), spacing_mm=grid.spacing_mm, voxels=prod(grid.shape), affine=grid.affine.tolist()
+        ),
+        provenance=dict(scene.provenance),
+        timings_s={},
+        versions={"python": platform.python_version(), **{name: version_of(name) for name in LIBRARIES}},
+        device=solutions[0].device,
+    )
+
+
+def summarise_pulse(scene: Scene, index: int, solution: Solution, fitting_v: float | None) -> PulseSummary:
+    """One pulse; a solve that did not converge is held against no limit."""
+    pulse = scene.pulses[index]
+    currents = currents_by_name(scene, solution)
+    potentials = dict(zip(scene.electrodes, solution.electrode_potentials_v, strict=True))
+    drawn_a = generator_current_a(pulse, currents)
+    return PulseSummary(
+        name=pulse.name,
+        anodes=list(pulse.anodes),
+        cathodes=list(pulse.cathodes),
+        voltage_v=pulse.voltage_v,
+        count=pulse.count,
+        width_us=pulse.width_us,
+        frequency_hz=pulse.frequency_hz,
+        currents_a={name: finite(a) for name, a in currents.items()},
+        electrode_potentials_v={name: finite(v) for name, v in potentials.items()},
+        generator_current_a=finite(drawn_a),
+        peak_power_w=finite(sum(currents[name] * potentials[name] for name in currents)),
+        within_generator_limits=within_limits(scene.generator, pulse.voltage_v, drawn_a)
+        if solution.converged
+        else None,
+        voltage_at_current_limit_v=fitting_v,
+        solver=SolverCertificate(
+            status=solution.status,
+            relative_residual=finite(solution.relative_residual),
+            tolerance=solution.tolerance,
+            current_imbalance=finite(solution.current_imbalance),
+            power_imbalance=finite(solution.power_imbalance),
+            newton_steps=list(solution.newton_steps),
+            cg_iterations=list(solution.cg_iterations),
+        ),
+    )
+
+
+def warnings_of(scene: Scene, pulses: Sequence[PulseSummary], avoid: Mapping[str, AvoidMeasures]) -> list[str]:
+    """What may change a reader's conclusions, the gravest first."""
+    found = [
+        f"pulse {pulse.name}: the solver did not converge ({pulse.solver.status}, residual "
+        f"{_residual(pulse.solver.relative_residual)} against {pulse.solver.tolerance:.1e}): "
+        "no number and no map of this result is to be relied on"
+        for pulse in pulses
+        if pulse.solver.status is not SolveStatus.CONVERGED
+    ]
+    found += [over_current(pulse, scene.generator) for pulse in pulses if _too_much(pulse, scene.generator)]
+    found += [
+        f"{name}: {measured.max_v_per_cm:.0f} V/cm exceeds its limit of {measured.limit_v_per_cm:g} V/cm, in "
+        f"{measured.volume_above_limit_mm3:.3g} mm3"
+        for name, measured in avoid.items()
+        if measured.exceeded and measured.max_v_per_cm is not None
+    ]
+    return found + [note.message for note in scene.notes if note.warning]
+
+
+def over_current(pulse: PulseSummary, generator: Generator | None) -> str:
+    """The warning of a pulse that draws more than the generator delivers."""
+    assert generator is not None
+    text = f"pulse {pulse.name}: {pulse.generator_current_a:.3g} A exceeds the {generator.max_current_a:g} A of "
+    text += generator.title
+    if pulse.voltage_at_current_limit_v is not None:
+        text += f"; about {pulse.voltage_at_current_limit_v:.0f} V would draw what it delivers"
+    return text
+
+
+def _too_much(pulse: PulseSummary, generator: Generator | None) -> bool:
+    current_a = pulse.generator_current_a
+    return generator is not None and current_a is not None and current_a > generator.max_current_a
+
+
+def _residual(value: float | None) -> str:
+    return "not a number" if value is None else f"{value:.1e}"
+
+
+def describe_tissue(tissue: Tissue) -> dict[str, Any]:
+    """A tissue with every value's provenance, for JSON."""
+    return {
+        "name": tissue.name,
+        "law": tissue.law_name,
+        "verified": tissue.verified,
+        "insulating": tissue.insulating,
+        "values": [{"name": value.quantity, **value.as_dict()} for value in tissue.values],
+        "thermal": [{"name": value.quantity, **value.as_dict()} for value in tissue.thermal],
+        "note": tissue.note,
+    }
+
+
+def describe_generator(generator: Generator | None) -> dict[str, Any] | None:
+    """A generator and its limits, for JSON."""
+    if generator is None:
+        return None
+    return {
+        "name": generator.name,
+        "title": generator.title,
+        "max_voltage_v": generator.max_voltage_v,
+        "max_current_a": generator.max_current_a,
+        "source": generator.source,
+        "verified": generator.verified,
+        "note": generator.note,
+    }
+
+
+def version_of(distribution: str) -> str:
+    """Installed version of a library; 'unknown' when it runs from an unpacked tree without metadata."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"

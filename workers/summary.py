@@ -1,0 +1,159 @@
+"""What a run says in numbers: the model behind summary.json, and its one schema.
+
+Volumes in mm3, fields in V/cm, as clinicians read them; currents in A. A number that does not exist (the coverage of
+a target that is all metal) is null, never NaN, so that every JSON reader takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..kernels.solution import SolveStatus
+
+DISCLAIMER = (
+    "Research software, not a medical device. Computed from the given segmentation and from published tissue values "
+    "that vary between patients; not validated for clinical decisions."
+)
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+FieldKey = str
+"""A threshold in V/cm written as the plan has it, such as "400": JSON keys are text."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SolverCertificate(_Part):
+    """Whether to believe a pulse's field: recomputed after the solve, not what the iteration hoped for."""
+
+    status: SolveStatus
+    relative_residual: float | None = Field(description="nodal current imbalance over what the electrodes push in")
+    tolerance: float
+    current_imbalance: float | None = Field(description="|sum of currents| / largest |current|")
+    power_imbalance: float | None = Field(description="|sum V I - dissipated power| / dissipated power")
+    newton_steps: list[int] = Field(description="per nested grid, coarsest first")
+    cg_iterations: list[int] = Field(description="per nested grid, coarsest first")
+
+
+class PulseSummary(_Part):
+    """One pulse train: what flows, what it takes of the generator, and how far to trust it."""
+
+    name: str
+    anodes: list[str]
+    cathodes: list[str]
+    voltage_v: float
+    count: int | None
+    width_us: float | None
+    frequency_hz: float | None
+    currents_a: dict[str, float | None] = Field(description="out of each electrode into the tissue, A")
+    electrode_potentials_v: dict[str, float | None] = Field(description="floating electrodes included")
+    generator_current_a: float | None = Field(description="what the generator delivers: the sum over the anodes, A")
+    peak_power_w: float | None = Field(description="sum of V I over the electrodes")
+    within_generator_limits: bool | None = Field(description="null without a generator, or when not converged")
+    voltage_at_current_limit_v: float | None = Field(
+        description="only where the current limit is exceeded: the voltage at which the same pulse draws the limit, "
+        "found by solving again to within 1 % in current; at most the generator's voltage limit"
+    )
+    solver: SolverCertificate
+
+
+class Volumes(_Part):
+    """Over all tissue of the grid, metal and insulated shafts excluded, air never included."""
+
+    reversible: float = Field(description="mm3 at or above each tissue's own reversible threshold")
+    irreversible: float = Field(description="mm3 at or above each tissue's own irreversible threshold")
+    above_v_per_cm: dict[FieldKey, float]
+
+
+class TargetCoverage(_Part):
+    """Shares (0 to 1) of the target's tissue at or above thresholds; null for a target that is all metal."""
+
+    reversible: Fraction | None
+    irreversible: Fraction | None
+    above_v_per_cm: dict[FieldKey, Fraction | None]
+
+
+class FieldQuantiles(_Part):
+    """Volume-weighted quantiles of |E| (maximum over the pulses) in V/cm."""
+
+    min: float | None
+    q01: float | None
+    q02: float | None
+    q05: float | None
+    median: float | None
+    max: float | None
+
+
+class Histogram(_Part):
+    """The field-volume histogram: the share of the target at or above each field."""
+
+    field_v_per_cm: list[float]
+    fraction_at_or_above: list[Fraction]
+
+
+class TargetMeasures(_Part):
+    """One target."""
+
+    volume_mm3: float = Field(description="as segmented: number of voxels x volume of a voxel")
+    tissue_volume_mm3: float = Field(description="without metal and shafts: what the shares refer to")
+    coverage: TargetCoverage
+    field_v_per_cm: FieldQuantiles
+    histogram: Histogram
+
+
+class AvoidMeasures(_Part):
+    """One avoided structure, against the plan's limit for it."""
+
+    volume_mm3: float
+    tissue_volume_mm3: float
+    limit_v_per_cm: float
+    max_v_per_cm: float | None
+    volume_above_limit_mm3: float
+    exceeded: bool
+
+
+class NoteSummary(_Part):
+    """What a reader must know about how the result was made."""
+
+    kind: str
+    message: str
+
+
+class GridSummary(_Part):
+    """The voxels of the solve."""
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    voxels: int
+    affine: list[list[float]] = Field(description="voxel centre index -> patient RAS mm, 4 x 4")
+
+
+class RunSummary(_Part):
+    """summary.json of one run."""
+
+    porefield: str = Field(description="version that computed it")
+    status: SolveStatus = Field(description="the worst of the pulses: anything but 'converged' is not to be relied on")
+    disclaimer: str
+    created: str = Field(description="ISO 8601, UTC")
+    pulses: list[PulseSummary]
+    volumes_mm3: Volumes
+    targets: dict[str, TargetMeasures]
+    avoid: dict[str, AvoidMeasures]
+    warnings: list[str]
+    notes: list[NoteSummary]
+    tissues: list[dict[str, Any]] = Field(description="each tissue in use: law, thresholds, source and confidence")
+    generator: dict[str, Any] | None
+    grid: GridSummary
+    provenance: dict[str, Any]
+    timings_s: dict[str, float]
+    versions: dict[str, str]
+    device: str
+
+
+def worst_status(statuses: Sequence[SolveStatus]) -> SolveStatus:
+    """The status of a run from those of its pulses, of which there is at least one."""
+    return max(statuses, key=(SolveStatus.CONVERGED, SolveStatus.OUT_OF_ITERATIONS, SolveStatus.STAGNATED).index)
