@@ -26,7 +26,7 @@ from ..meshes.scene import Scene, build_scene
 from .dataset import build_dataset
 from .progress import Cancelled, OnProgress, RunControl, RunProgress
 from .publish import check_target, published_directory
-from .solve import find_fitting_voltage, solve_pulse
+from .solve import find_fitting_voltage, memory_limits_named, solve_pulse
 from .summarise import summarise
 from .summary import RunSummary
 
@@ -138,10 +138,10 @@ def run_scene(
     control = RunControl(on_progress, cancelled)
     timings_s = dict(timings_s or {})
     pulses = range(len(scene.pulses))
-    with _timed(timings_s, "solve"):
+    with _timed(timings_s, "solve"), memory_limits_named(scene):
         solutions = tuple(solve_pulse(scene, i, control) for i in pulses)
     control.tell(RunProgress("sample", pulses=len(pulses)))
-    with _timed(timings_s, "sample"):
+    with _timed(timings_s, "sample"), memory_limits_named(scene):
         samples = sample_field([scene.problem(i) for i in pulses], solutions)
     with _timed(timings_s, "limits"):
         fitting_v = [find_fitting_voltage(scene, i, s, control) for i, s in enumerate(solutions)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from ..kernels.field import solve_field
 from ..kernels.problem import FieldProblem
 from ..kernels.solution import Solution, SolveCancelled, StepReport
+from ..meshes.errors import ResourceError
 from ..meshes.scene import PulseSetup, Scene
 from .limits import SEARCH_TOLERANCE, generator_current_a, voltage_at_current_limit
 from .progress import RunCancelled, RunControl, RunProgress, Stage
@@ -83,3 +85,21 @@ def pulse_current_a(scene: Scene, pulse: PulseSetup, solution: Solution) -> floa
 def currents_by_name(scene: Scene, solution: Solution) -> Mapping[str, float]:
     """Current out of each electrode into the tissue (A)."""
     return dict(zip(scene.electrodes, solution.currents_a, strict=True))
+
+
+@contextmanager
+def memory_limits_named(scene: Scene) -> Iterator[None]:
+    """Turn a device's or this machine's lack of memory into an error that names what to change in the plan.
+
+    Raises:
+        ResourceError: the estimate was too low, or someone else took the memory meanwhile.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # XLA's own error is a RuntimeError that says so
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        size = " x ".join(map(str, scene.grid.shape))
+        got = f"{size} voxels, for which memory ran out"
+        raise ResourceError.of("grid.spacing_mm", "a solve that fits into memory", got) from error
