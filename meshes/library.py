@@ -90,7 +90,7 @@ _UNITS = (
 @cache
 def data_table(name: str) -> dict[str, Any]:
     """A YAML file of the package's data folder."""
-    text = resources.files(__package__).joinpath("data", name).read_text(encoding="utf-8")
+    text = resources.files(__package__ or "porefield.meshes").joinpath("data", name).read_text(encoding="utf-8")
     return yaml.safe_load(text)
 
 

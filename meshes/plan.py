@@ -45,8 +45,8 @@ GeneratorChoice = Annotated[
 class Plan(Model):
     """One treatment plan."""
 
-    title: str = Field("", description="One line for the report.")
-    description: str = Field("", description="Anything the reader should know.")
+    title: str = Field(default="", description="One line for the report.")
+    description: str = Field(default="", description="Anything the reader should know.")
     anatomy: Anatomy = Field(description="What is where in the patient.")
     grid: GridSettings = Field(description="The voxels of the solve.")
     tissues: dict[Name, TissueOverride] = Field(
@@ -55,17 +55,21 @@ class Plan(Model):
     )
     electrodes: tuple[ElectrodeSettings, ...] = Field(min_length=2, description="All conductors in the patient.")
     pulses: tuple[Pulse, ...] = Field(min_length=1, description="Pulse trains, delivered one after another.")
-    targets: tuple[Name, ...] = Field((), description="Structures to cover: added shapes, labels or tissues, by name.")
+    targets: tuple[Name, ...] = Field(
+        default=(), description="Structures to cover: added shapes, labels or tissues, by name."
+    )
     avoid: dict[Name, AvoidLimit] = Field(default_factory=dict, description="Structures to spare, by name.")
-    generator: GeneratorChoice | None = Field(None, description="A generator of the library by name, or its limits.")
+    generator: GeneratorChoice | None = Field(
+        default=None, description="A generator of the library by name, or its limits."
+    )
     thresholds_v_per_cm: tuple[Positive, ...] = Field(
-        DEFAULT_THRESHOLDS_V_PER_CM,
+        default=DEFAULT_THRESHOLDS_V_PER_CM,
         min_length=1,
         description="Fields for which volume and coverage are reported, V/cm.",
     )
     solver: SolverSettings = Field(default_factory=SolverSettings, description="Accuracy of the solve.")
 
-    _folder: Path | None = PrivateAttr(None)
+    _folder: Path | None = PrivateAttr(default=None)
 
     @property
     def folder(self) -> Path | None:

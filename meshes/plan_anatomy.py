@@ -26,7 +26,7 @@ class Phantom(Model):
 
     size_mm: Size = Field(description="Edge lengths along patient x, y, z, mm.")
     tissue: Name = Field(description="Tissue that fills it.")
-    origin_mm: Vector = Field((0, 0, 0), description="Lower corner, patient RAS mm.")
+    origin_mm: Vector = Field(default=(0, 0, 0), description="Lower corner, patient RAS mm.")
 
 
 def _numbered(value: Any) -> Any:
@@ -66,7 +66,7 @@ class LabelMap(Model):
     )
     background: Name = Field(description="Tissue of voxels without a label (inside the body, where a mask is given).")
     body: str | None = Field(
-        None,
+        default=None,
         description="Mask file on the same voxels, non-zero inside the body; outside it is insulating air.",
     )
     tissue_of: dict[Name, Name] = Field(
@@ -80,13 +80,13 @@ class AddedShape(Model):
 
     tissue: Name = Field(description="Tissue of the solid.")
     name: Name | None = Field(
-        None,
+        default=None,
         description="Name as target or avoided structure; the tissue's name by default.",
     )
-    sphere: Sphere | None = Field(None, description="A ball.")
-    ellipsoid: Ellipsoid | None = Field(None, description="An ellipsoid.")
-    cylinder: Cylinder | None = Field(None, description="A cylinder with flat ends.")
-    box: Box | None = Field(None, description="A block along the patient's axes.")
+    sphere: Sphere | None = Field(default=None, description="A ball.")
+    ellipsoid: Ellipsoid | None = Field(default=None, description="An ellipsoid.")
+    cylinder: Cylinder | None = Field(default=None, description="A cylinder with flat ends.")
+    box: Box | None = Field(default=None, description="A block along the patient's axes.")
 
     @model_validator(mode="after")
     def _one_shape(self) -> AddedShape:
@@ -108,9 +108,9 @@ class AddedShape(Model):
 class Anatomy(Model):
     """A phantom or a segmented scan, with shapes added."""
 
-    phantom: Phantom | None = Field(None, description="A block of one tissue.")
-    label_map: LabelMap | None = Field(None, description="A segmented scan.")
-    add: tuple[AddedShape, ...] = Field((), description="Shapes painted over it, in order, in patient RAS mm.")
+    phantom: Phantom | None = Field(default=None, description="A block of one tissue.")
+    label_map: LabelMap | None = Field(default=None, description="A segmented scan.")
+    add: tuple[AddedShape, ...] = Field(default=(), description="Shapes painted over it, in order, in patient RAS mm.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Anatomy:
@@ -150,11 +150,11 @@ class GridSettings(Model):
 
     spacing_mm: Spacing = Field(description="Voxel edge, mm: one number, or three along the scan's own axes.")
     margin_mm: NotNegative = Field(
-        20.0,
+        default=20.0,
         description="Tissue kept round electrodes and targets of a scan, mm; a phantom is solved whole.",
     )
-    region: Region | None = Field(None, description="Solve exactly this box instead.")
+    region: Region | None = Field(default=None, description="Solve exactly this box instead.")
     resampling: Literal["majority", "nearest"] = Field(
-        "majority",
+        default="majority",
         description="Tissue of a solve voxel: of most of its volume, or of the scan voxel at its centre.",
     )

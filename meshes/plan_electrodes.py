@@ -27,16 +27,16 @@ class NeedleSettings(Model):
 
     tip_mm: Vector = Field(description="Middle of the tip's flat face, patient RAS mm.")
     direction: Vector | None = Field(
-        None,
+        default=None,
         description="From the shaft towards the tip (the way of insertion), any length; or give entry_mm.",
     )
     entry_mm: Vector | None = Field(
-        None,
+        default=None,
         description="Instead of direction: a point that the needle comes from, patient RAS mm.",
     )
     diameter_mm: Positive = Field(description="Outer diameter of metal and shaft, mm.")
     exposed_mm: Positive = Field(description="Length of bare metal, from the tip backwards, mm.")
-    shaft_mm: NotNegative = Field(0.0, description="Length of insulated shaft behind the exposed part, mm.")
+    shaft_mm: NotNegative = Field(default=0.0, description="Length of insulated shaft behind the exposed part, mm.")
 
     @model_validator(mode="after")
     def _has_direction(self) -> NeedleSettings:
@@ -79,8 +79,8 @@ class ElectrodeSettings(Model):
     """One conductor, a needle or a plate."""
 
     name: Name = Field(description="Name used by the pulses.")
-    needle: NeedleSettings | None = Field(None, description="A needle.")
-    plate: PlateSettings | None = Field(None, description="A plate.")
+    needle: NeedleSettings | None = Field(default=None, description="A needle.")
+    plate: PlateSettings | None = Field(default=None, description="A plate.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> ElectrodeSettings:
@@ -94,10 +94,10 @@ class Pulse(Model):
     anode: tuple[Name, ...] = Field(min_length=1, description="Electrodes at the pulse voltage.")
     cathode: tuple[Name, ...] = Field(min_length=1, description="Electrodes at 0 V.")
     voltage_v: Positive = Field(le=MAX_VOLTAGE_V, description="Voltage between them, V.")
-    count: int = Field(8, ge=1, le=100_000, description="Number of pulses.")
-    width_us: Positive = Field(100.0, description="Width of one pulse, microseconds.")
-    frequency_hz: Positive = Field(1.0, description="Repetition frequency, Hz.")
-    name: Name | None = Field(None, description="Name in results; from the electrodes' names by default.")
+    count: int = Field(default=8, ge=1, le=100_000, description="Number of pulses.")
+    width_us: Positive = Field(default=100.0, description="Width of one pulse, microseconds.")
+    frequency_hz: Positive = Field(default=1.0, description="Repetition frequency, Hz.")
+    name: Name | None = Field(default=None, description="Name in results; from the electrodes' names by default.")
 
     @model_validator(mode="after")
     def _apart(self) -> Pulse:
@@ -124,7 +124,7 @@ class AvoidLimit(Model):
 class GeneratorSettings(Model):
     """A pulse generator by its limits."""
 
-    name: Name | None = Field(None, description="Name in reports.")
+    name: Name | None = Field(default=None, description="Name in reports.")
     max_voltage_v: Positive = Field(description="Largest voltage it delivers, V.")
     max_current_a: Positive = Field(description="Largest current it delivers, A.")
 
@@ -133,9 +133,9 @@ class SolverSettings(Model):
     """When a solve counts as converged, and when it gives up."""
 
     tolerance: Number = Field(
-        1e-6,
+        default=1e-6,
         gt=1e-12,
         lt=1e-2,
         description="Relative residual of the current balance at which a solve is converged.",
     )
-    max_newton_steps: int = Field(60, ge=1, le=1000, description="Newton steps per nested grid.")
+    max_newton_steps: int = Field(default=60, ge=1, le=1000, description="Newton steps per nested grid.")

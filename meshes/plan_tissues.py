@@ -17,7 +17,9 @@ V_PER_M = 100.0
 
 
 class _Law(Model):
-    temperature_per_k: NotNegative = Field(0.0, description="Relative rise of the conductivity per kelvin, 1/K.")
+    temperature_per_k: NotNegative = Field(
+        default=0.0, description="Relative rise of the conductivity per kelvin, 1/K."
+    )
 
     def to_kernel(self) -> ConductivityLaw:
         """The law in SI units."""
@@ -99,8 +101,10 @@ class Sel(_Between):
     """Sel's asymmetric sigmoid (Sel et al., IEEE Trans Biomed Eng 52:816, 2005)."""
 
     law: Literal["sel"] = "sel"
-    steepness: Positive = Field(8.0, description="C of Sel's formula; the sigmoid's width is (end - start) / C.")
-    delay: Positive = Field(10.0, description="D of Sel's formula.")
+    steepness: Positive = Field(
+        default=8.0, description="C of Sel's formula; the sigmoid's width is (end - start) / C."
+    )
+    delay: Positive = Field(default=10.0, description="D of Sel's formula.")
 
     def to_kernel(self) -> ConductivityLaw:
         return ConductivityLaw.sel(
@@ -135,8 +139,8 @@ class Gompertz(_Rise):
     """exp(-displacement exp(-rate E)) of the rise (Neal et al., IEEE Trans Biomed Eng 59:1076, 2012)."""
 
     law: Literal["gompertz"] = "gompertz"
-    displacement: Positive = Field(3.053, description="Displacement along the field axis, no unit.")
-    rate_cm_per_v: Positive = Field(0.00233, description="Growth rate, cm/V.")
+    displacement: Positive = Field(default=3.053, description="Displacement along the field axis, no unit.")
+    rate_cm_per_v: Positive = Field(default=0.00233, description="Growth rate, cm/V.")
 
     def to_kernel(self) -> ConductivityLaw:
         return ConductivityLaw.gompertz(
@@ -158,15 +162,15 @@ class TissueOverride(Model):
     """What the plan says of one tissue; whatever it leaves out comes from the library."""
 
     conductivity: Conductivity | None = Field(
-        None,
+        default=None,
         description="Conductivity law; needed for a tissue that the library does not have.",
     )
     reversible_v_per_cm: Positive | None = Field(
-        None,
+        default=None,
         description="Field from which the tissue counts as reversibly permeabilised, V/cm.",
     )
     irreversible_v_per_cm: Positive | None = Field(
-        None,
+        default=None,
         description="Field from which the tissue counts as irreversibly permeabilised, V/cm.",
     )
 

@@ -105,7 +105,7 @@ def _read_nifti(path: Path, field: str) -> tuple[NDArray[Any], Array, str, tuple
     notes: tuple[str, ...] = ()
     if not image.header["sform_code"] and not image.header["qform_code"]:
         notes = (f"{path.name} states no orientation; its first axis was taken to run to the patient's left",)
-    unit = {"meter": 1000.0, "micron": 1e-3}.get(image.header.get_xyzt_units()[0], 1.0)
+    unit = {"meter": 1000.0, "micron": 1e-3}.get(str(image.header.get_xyzt_units()[0]), 1.0)
     assert image.affine is not None
     affine = np.asarray(image.affine, float) * np.asarray([[unit]] * 3 + [[1.0]])
     return np.asanyarray(image.dataobj), affine, "NIfTI", notes

@@ -62,7 +62,7 @@ def _span(n: int, h: float, start: float, m: int, to_h: float) -> Span:
 
 
 def _centres(n: int, h: float, start: float, m: int, to_h: float) -> NDArray[np.float64]:
-    return start + (np.arange(m) + 0.5) * to_h
+    return start + (np.arange(m, dtype=np.float64) + 0.5) * to_h
 
 
 def _overlaps(n: int, h: float, start: float, m: int, to_h: float) -> NDArray[np.float32]:

@@ -49,9 +49,9 @@ class Ellipsoid(Model):
 
     centre_mm: Vector = Field(description="Centre, patient RAS mm.")
     radii_mm: Size = Field(description="The three half axes, mm.")
-    direction: Vector = Field((1, 0, 0), description="Direction of the first half axis, any length.")
+    direction: Vector = Field(default=(1, 0, 0), description="Direction of the first half axis, any length.")
     up: Vector = Field(
-        (0, 1, 0),
+        default=(0, 1, 0),
         description="Direction of the second half axis; made perpendicular to the first.",
     )
 
