@@ -17,7 +17,7 @@ from .report_format import percent
 from .report_planes import Plane, electrode_plane, orthogonal_plane
 
 _WIDTH_IN = 11.4
-_LEFT, _RIGHT, _TOP, _BOTTOM = 0.62, 1.15, 1.02, 1.12
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.62, 1.15, 1.2, 1.12
 _GAP_X, _GAP_Y = 0.72, 0.66
 _TALLEST_IN = 11.5
 
@@ -33,36 +33,38 @@ class MainPlanes:
 
 
 def main_planes(result: Result) -> MainPlanes:
-    """Orthogonal planes through the first target's centre, and the plane in which the electrodes lie."""
+    """Orthogonal planes through the first target's centre, and the plane in which the electrodes lie.
+
+    The oblique plane is cut to the room below the sagittal one.
+    """
     sagittal, coronal, axial = (orthogonal_plane(result, axis, result.centre_index[axis]) for axis in range(3))
-    return MainPlanes(axial, coronal, sagittal, electrode_plane(result))
+    return MainPlanes(axial, coronal, sagittal, electrode_plane(result, (sagittal.size_mm[0], axial.size_mm[1])))
 
 
 def coverage_figure(result: Result) -> Figure:
-    """Coronal and sagittal above, axial and oblique below, neighbours sharing their edges in millimetres."""
+    """Coronal and sagittal above, axial and oblique below: one scale, neighbours share their edges in millimetres."""
     planes = main_planes(result)
     width_mm, depth_mm, height_mm = (n * h for n, h in zip(result.shape, result.spacing_mm, strict=True))
     scale, height_in = _scale(width_mm, depth_mm, height_mm)
     figure = style.new_figure(_WIDTH_IN, height_in)
     column_x = (_LEFT, _LEFT + width_mm * scale + _GAP_X)
-    row_y = (_BOTTOM, _BOTTOM + depth_mm * scale + _GAP_Y)
+    row_y = (_BOTTOM + depth_mm * scale, _BOTTOM + (depth_mm + height_mm) * scale + _GAP_Y)
     places = (
-        (planes.coronal, column_x[0], row_y[1], width_mm, height_mm),
-        (planes.sagittal, column_x[1], row_y[1], depth_mm, height_mm),
-        (planes.axial, column_x[0], row_y[0], width_mm, depth_mm),
-        (planes.oblique, column_x[1], row_y[0], _room_mm(scale, column_x[1]), depth_mm),
+        (planes.coronal, column_x[0], row_y[1]),
+        (planes.sagittal, column_x[1], row_y[1]),
+        (planes.axial, column_x[0], row_y[0]),
+        (planes.oblique, column_x[1], row_y[0]),
     )
     layers = layers_of(result)
     seen: set[int] = set()
-    for plane, x, y, w_mm, h_mm in places:
+    for plane, x, y in places:
         if plane is None:
             _say_no_oblique(figure, x, y)
             continue
-        fit = scale * min(1.0, w_mm / plane.size_mm[0], h_mm / plane.size_mm[1]) if plane.section is None else scale
-        panel = _add_axes(figure, x, y, plane.size_mm[0] * fit, plane.size_mm[1] * fit)
-        seen |= draw_panel(panel, plane, layers)
+        w, h = (scale * size for size in plane.size_mm)
+        seen |= draw_panel(_add_axes(figure, x, y - h, w, h), plane, layers)
     _draw_headline(figure, result)
-    _draw_colour_bar(figure, result, row_y[0], row_y[1] + height_mm * scale)
+    _draw_colour_bar(figure, result, _BOTTOM, row_y[1])
     _draw_legend(figure, result, seen)
     return figure
 
@@ -73,11 +75,6 @@ def _scale(width_mm: float, depth_mm: float, height_mm: float) -> tuple[float, f
     upward = (_TALLEST_IN - _TOP - _BOTTOM - _GAP_Y) / (depth_mm + height_mm)
     scale = min(across, upward)
     return scale, _TOP + _BOTTOM + _GAP_Y + (depth_mm + height_mm) * scale
-
-
-def _room_mm(scale: float, x_in: float) -> float:
-    """Width in mm, at the picture's scale, between x and the colour bar."""
-    return (_WIDTH_IN - _RIGHT - x_in) / scale
 
 
 def _add_axes(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
@@ -93,7 +90,7 @@ def _text(figure: Figure, x: float, y: float, text: str, **how: object) -> None:
 
 def _say_no_oblique(figure: Figure, x: float, y: float) -> None:
     text = "No oblique slice: it takes two electrodes to span a plane."
-    _text(figure, x, y + 0.3, text, fontsize=style.BODY_PT)
+    _text(figure, x, y - 0.2, text, fontsize=style.BODY_PT)
 
 
 def headline(result: Result) -> str:
@@ -103,7 +100,7 @@ def headline(result: Result) -> str:
     for name, target in result.targets.items():
         threshold = result.thresholds.reversible_v_per_cm
         at = f" at or above {threshold:g} V/cm" if threshold else ""
-        return f"{name} covered: {percent((target.get('coverage') or {}).get('reversible'))}{at}"
+        return f"{shortened(name, 40)} covered: {percent((target.get('coverage') or {}).get('reversible'))}{at}"
     return "Electric field"
 
 
@@ -114,7 +111,13 @@ def _draw_headline(figure: Figure, result: Result) -> None:
     pulses = len(result.pulses)
     over = f"maximum over {pulses} pulses" if pulses > 1 else "one pulse"
     line = f"Electric field |E|, {over}. Axial and coronal: the patient's right is on the left of the picture."
-    _text(figure, _LEFT, height - 0.66, line, fontsize=style.BODY_PT, color=style.QUIET)
+    for text, y in ((shortened(result.title, 130), 0.65), (line, 0.84)):
+        _text(figure, _LEFT, height - y, text, fontsize=style.BODY_PT, color=style.QUIET)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, cut to `most` characters."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _draw_colour_bar(figure: Figure, result: Result, low: float, high: float) -> None:

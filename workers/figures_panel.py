@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,10 @@ from . import figures_style as style
 from .figures_electrodes import Sketch, sketch
 from .report_data import Result, Volume
 from .report_planes import Plane, inside_grid, take, take_field
+
+
+FINEST_MM = 0.4
+"""Pixels that a field is interpolated to, about one dot of the printed page."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ def draw_panel(axes: Axes, plane: Plane, layers: Layers, *, labels: bool = True)
     result = layers.result
     tissue, inside = take(result, plane, result.tissue), inside_grid(result, plane)
     axes.imshow(tissue_rgb(result, tissue, inside), extent=plane.extent, origin="upper", interpolation="nearest")
-    field = take_field(result, plane, layers.field_v_per_cm)
+    fine = plane.refined(math.ceil(max(plane.pixel_mm) / FINEST_MM)) if plane.section is not None else plane
+    field = take_field(result, fine, layers.field_v_per_cm)
     top, full = result.thresholds.scale_top_v_per_cm, full_colour_v_per_cm(result)
     rgba = style.field_rgba(field, top, full)
     axes.imshow(rgba, extent=plane.extent, origin="upper", interpolation="nearest")
@@ -56,9 +62,10 @@ def draw_panel(axes: Axes, plane: Plane, layers: Layers, *, labels: bool = True)
     for masks, colour, dashes in ((layers.targets, style.TARGET, "-"), (layers.avoided, style.AVOIDED, (0, (1.2, 1)))):
         for mask in masks.values():
             _draw_outline(axes, plane, take(result, plane, mask) > 0, colour, dashes)
-    _draw_isolines(axes, plane, field, result, labels)
     wanted = [e for e in result.electrodes if layers.electrodes is None or e.name in layers.electrodes]
-    draw_electrodes(axes, plane, (s for e in wanted if (s := sketch(plane, e)) is not None), layers.names)
+    sketches = [s for e in wanted if (s := sketch(plane, e)) is not None]
+    _draw_isolines(axes, fine, field, result, sketches if labels else None)
+    draw_electrodes(axes, plane, sketches, layers.names)
     axes.set_xlim(*plane.extent[:2])
     axes.set_ylim(*plane.extent[2:])
     axes.set_aspect("equal")
@@ -99,20 +106,47 @@ def _draw_outline(axes: Axes, plane: Plane, mask: NDArray[np.bool_], colour: str
         axes.contour(columns, rows, mask.astype(float), levels=[0.5], colors=[ink], linewidths=width, linestyles=[line])
 
 
-def _draw_isolines(axes: Axes, plane: Plane, field: NDArray[np.float64], result: Result, labels: bool) -> None:
+def _draw_isolines(
+    axes: Axes, plane: Plane, field: NDArray[np.float64], result: Result, clear_of: Sequence[Sketch] | None
+) -> None:
+    """Isolines of the thresholds; with a label each, clear of the electrodes' metal and names, unless None."""
     if min(plane.shape) < 2 or not np.isfinite(field).any():
         return
     rows, columns = plane.along.centres(plane.shape[0]), plane.across.centres(plane.shape[1])
+    masked = np.ma.masked_invalid(field)
+    taken = [] if clear_of is None else [p for s in clear_of for p in (s.label, *_points(s))]
     for level, colour, dashes in isolines(result):
-        if not np.nanmin(field) < level < np.nanmax(field):
+        if not masked.min() < level < masked.max():
             continue
-        masked = np.ma.masked_invalid(field)
         axes.contour(columns, rows, masked, levels=[level], colors=["white"], linewidths=2.8, alpha=0.85)
         lines = axes.contour(columns, rows, masked, levels=[level], colors=[colour], linewidths=1.5, linestyles=[dashes])
-        if labels:
-            texts = axes.clabel(lines, fmt=f"{level:g}", fontsize=style.SMALL_PT, inline=False)
-            for text in texts:
-                text.set(path_effects=style.cased(2.4), fontweight="bold", rotation=0)
+        if clear_of is None:
+            continue
+        place = clearest_point(lines.allsegs[0], np.array(taken).reshape(-1, 2), plane.extent)
+        if place is not None:
+            taken.append(place)
+            how = dict(ha="center", va="center", fontweight="bold", fontsize=style.SMALL_PT, color=colour, zorder=5.5)
+            axes.text(place[0], place[1], f"{level:g}", path_effects=style.cased(2.6), **how)
+
+
+def _points(item: Sketch) -> list[NDArray[np.float64]]:
+    return [p for stroke in item.strokes for p in stroke.points[:: max(1, len(stroke.points) // 12)]]
+
+
+def clearest_point(
+    segments: Sequence[NDArray[np.float64]], taken: NDArray[np.float64], extent: tuple[float, float, float, float]
+) -> NDArray[np.float64] | None:
+    """The vertex of the lines (n, 2) that is farthest from all taken points (m, 2) and from the frame."""
+    vertices = np.concatenate([s for s in segments if len(s)] or [np.empty((0, 2))])
+    if not len(vertices):
+        return None
+    left, right, bottom, top = extent
+    frame = np.abs(np.column_stack([vertices[:, 0] - left, vertices[:, 0] - right])).min(axis=1)
+    frame = np.minimum(frame, np.abs(np.column_stack([vertices[:, 1] - bottom, vertices[:, 1] - top])).min(axis=1))
+    room = 1.5 * frame
+    if len(taken):
+        room = np.minimum(room, np.linalg.norm(vertices[:, None] - taken[None], axis=2).min(axis=1))
+    return vertices[int(room.argmax())]
 
 
 def isolines(result: Result) -> list[tuple[float, str, object]]:

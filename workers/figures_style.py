@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Colormap, ListedColormap, to_rgb
+from matplotlib.colors import Colormap, ListedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from numpy.typing import NDArray
@@ -65,10 +65,17 @@ def tissue_colours(names: Sequence[str]) -> list[str]:
         colour = next((c for words, c in _TISSUE_COLOURS if any(w in name.lower() for w in words)), None)
         if colour is None:
             colour, others = _OTHER_TISSUES[others % len(_OTHER_TISSUES)], others + 1
+        colour = muted(colour)
         while colour in colours:
-            colour = mpl.colors.to_hex(np.multiply(to_rgb(colour), 0.93))
+            colour = to_hex(np.multiply(to_rgb(colour), 0.93))
         colours.append(colour)
     return colours
+
+
+def muted(colour: str, share: float = 0.42) -> str:
+    """The colour drawn towards grey of the same lightness: hue is left to the field."""
+    rgb = np.array(to_rgb(colour))
+    return to_hex(rgb + share * (rgb @ (0.2126, 0.7152, 0.0722) - rgb))
 
 
 @cache

@@ -105,6 +105,16 @@ class Result:
     def spacing_mm(self) -> NDArray[np.float64]:
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
+    @cached_property
+    def plan(self) -> Mapping[str, Any]:
+        """The plan as it was run; empty where the store has none."""
+        plan = self.attributes.get("plan") or {}
+        return json.loads(plan) if isinstance(plan, str) else plan
+
+    @property
+    def title(self) -> str:
+        return str(self.plan.get("title") or self.summary.get("title") or "")
+
     @property
     def converged(self) -> bool:
         return self.summary.get("status") == "converged"
@@ -123,10 +133,10 @@ class Result:
 
     @cached_property
     def tissue_names(self) -> tuple[str, ...]:
-        meanings = self.dataset["tissue"].attrs.get("flag_meanings")
-        if isinstance(meanings, str):
-            return tuple(meanings.split())
-        return tuple(meanings or (t["name"] for t in self.summary.get("tissues", ())))
+        """By the tissue map's values; the summary spells them as the plan does, the store without spaces."""
+        stored = str(self.dataset["tissue"].attrs.get("flag_meanings", "")).split()
+        stated = [str(t["name"]) for t in self.summary.get("tissues") or ()]
+        return tuple(stated if len(stated) >= len(stored) else stored)
 
     @cached_property
     def tissue(self) -> Volume:
@@ -142,8 +152,9 @@ class Result:
         inside = np.ones(self.shape, bool)
         if "zone" in self.dataset:
             inside &= self.dataset["zone"].to_numpy() != METAL_ZONE
+        insulators = {t["name"] for t in self.summary.get("tissues") or () if t.get("insulating")} | {"air"}
         for index, name in enumerate(self.tissue_names):
-            if tissue_value(self.summary, name, "baseline_s_per_m") == 0 or name == "air":
+            if name in insulators:
                 inside &= self.tissue != index
         return inside
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +47,10 @@ class Ruler(NamedTuple):
 
     def centres(self, count: int) -> NDArray[np.float64]:
         return self.start + self.step * np.arange(count)
+
+    def refined(self, factor: int) -> Ruler:
+        step = self.step / factor
+        return Ruler(self.label, self.start + 0.5 * (step - self.step), step)
 
     def limits(self, count: int) -> tuple[float, float]:
         """Outer edges of the first and of the last pixel."""
@@ -96,6 +100,23 @@ class Plane:
     def size_mm(self) -> tuple[float, float]:
         """Width, height."""
         return self.shape[1] * self.pixel_mm[0], self.shape[0] * self.pixel_mm[1]
+
+    def refined(self, factor: int) -> Plane:
+        """The same rectangle in pixels `factor` times finer; no longer a voxel layer, so maps are interpolated in it."""
+        if factor <= 1:
+            return self
+        width, height = self.pixel_mm
+        fine = (width / factor, height / factor)
+        shift = (0.5 * (fine[0] - width), 0.5 * (fine[1] - height))
+        return replace(
+            self,
+            corner_mm=self.corner_mm + shift[0] * self.right + shift[1] * self.down,
+            pixel_mm=fine,
+            shape=(self.shape[0] * factor, self.shape[1] * factor),
+            across=self.across.refined(factor),
+            along=self.along.refined(factor),
+            section=None,
+        )
 
     def project(self, points_mm: Point) -> tuple[Point, Point]:
         """Ruler coordinates (..., 2) of patient points (..., 3), and their signed distance (...) from the plane, mm."""
@@ -160,10 +181,19 @@ def grid_coordinates_mm(result: Result) -> list[NDArray[np.float64]]:
     return [s - s[result.centre_index[a]] + centre[a] for a, s in enumerate(steps)]
 
 
-def oblique_plane(result: Result, through_mm: Point, normal: Point, place: str, pixel_mm: float | None = None) -> Plane:
-    """The plane through a point, cut to the rectangle that holds all of the grid's cross-section.
+def oblique_plane(
+    result: Result,
+    through_mm: Point,
+    normal: Point,
+    place: str,
+    *,
+    window_mm: tuple[float, float] | None = None,
+    pixel_mm: float | None = None,
+) -> Plane:
+    """The plane through a point, turned the way a radiologist would hold the nearest of the three standard views.
 
-    It is turned the way a radiologist would hold the nearest of the three standard views.
+    It is cut to the rectangle that holds all of the grid's cross-section, and with `window_mm` (width, height)
+    to a window of that size about the target's centre, moved so that it shows as much of the grid as it can.
     """
     normal = np.asarray(normal, float) / np.linalg.norm(normal)
     nearest = int(np.argmax(np.abs(normal)))
@@ -172,27 +202,34 @@ def oblique_plane(result: Result, through_mm: Point, normal: Point, place: str, 
     up /= np.linalg.norm(up)
     right = np.cross(up, normal)
     right *= -math.copysign(1.0, right[horizontal])
-    pixel = pixel_mm or 0.5 * float(result.spacing_mm.min())
-    crossing = box_crossing_mm(result, through_mm, normal)
-    offsets = crossing - through_mm
-    (left, low), (far, high) = (
-        (offsets @ right).min(),
-        (offsets @ up).min(),
-    ), ((offsets @ right).max(), (offsets @ up).max())
-    columns, rows = max(1, math.floor((far - left) / pixel)), max(1, math.floor((high - low) / pixel))
-    left, high = left + 0.5 * pixel, high - 0.5 * pixel
+    centre = result.position_mm(result.centre_index)
+    origin = centre - normal * ((centre - through_mm) @ normal)
+    pixel = pixel_mm or min(0.4, 0.5 * float(result.spacing_mm.min()))
+    offsets = box_crossing_mm(result, origin, normal) - origin
+    wanted = window_mm or (math.inf, math.inf)
+    left, columns = _window(offsets @ right, wanted[0], pixel)
+    low, rows = _window(offsets @ up, wanted[1], pixel)
+    high = low + (rows - 1) * pixel
     return Plane(
         "oblique",
         place,
-        through_mm + left * right + high * up,
+        origin + left * right + high * up,
         right,
         -up,
         (pixel, pixel),
         (rows, columns),
-        Ruler("in the plane (mm)", left, pixel),
+        Ruler("from the target's centre, in the plane (mm)", left, pixel),
         Ruler("in the plane (mm)", high, -pixel),
         edge_letters(right, up),
     )
+
+
+def _window(offsets: Point, wanted_mm: float, pixel_mm: float) -> tuple[float, int]:
+    """First pixel centre and number of pixels along one direction: at most `wanted_mm` about 0, within the offsets."""
+    first, last = float(offsets.min()), float(offsets.max())
+    length = min(wanted_mm, last - first)
+    start = min(max(-0.5 * length, first), last - length)
+    return start + 0.5 * pixel_mm, max(1, math.floor(length / pixel_mm + 1e-6))
 
 
 def box_crossing_mm(result: Result, through_mm: Point, normal: Point) -> Point:
@@ -258,7 +295,7 @@ def pixel_indices(result: Result, plane: Plane) -> NDArray[np.float64]:
     )
 
 
-def electrode_plane(result: Result) -> Plane | None:
+def electrode_plane(result: Result, window_mm: tuple[float, float] | None = None) -> Plane | None:
     """The plane in which the electrodes lie: best fit through all exposed parts, or through the pair that says most.
 
     None with fewer than two electrodes. Where a common plane would miss the metal by more than 1.5 mm, as with
@@ -275,7 +312,7 @@ def electrode_plane(result: Result) -> Plane | None:
         names = [e.name for e in pair]
         through, normal, _ = fit_plane([e.spine_mm for e in pair])
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return oblique_plane(result, through, normal, f"plane of {listed}")
+    return oblique_plane(result, through, normal, f"plane of {listed}", window_mm=window_mm)
 
 
 def fit_plane(segments: Sequence[Point]) -> tuple[Point, Point, float]:

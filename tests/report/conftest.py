@@ -85,6 +85,7 @@ def tissue_entry(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "law": "constant" if constant else "ramp",
+        "insulating": name == "air",
         "verified": name != "blood",
         "values": [
             {"name": "baseline_s_per_m", "value": 0.0 if name == "air" else 0.1, "unit": "S/m", **value},
@@ -191,7 +192,7 @@ def dataset_of(affine: NDArray[np.float64], shape: tuple[int, int, int]) -> xr.D
     dataset = xr.Dataset(maps, coords=coordinates)
     needle = {"kind": "needle", "direction": DIRECTION.tolist(), "diameter_mm": 1.8, "shaft_mm": 60.0}
     electrodes = [{"name": n, **needle, "tip_mm": list(g["tip_mm"]), "exposed_mm": g["exposed_mm"]} for n, g in NEEDLES.items()]
-    plan = json.dumps({"targets": ["tumour"], "electrodes": list(NEEDLES)})
+    plan = json.dumps({"title": "A synthetic torso", "targets": ["tumour"], "electrodes": list(NEEDLES)})
     dataset.attrs = {
         "Conventions": "CF-1.11",
         "porefield": {"version": "0.1.0", "plan": plan, "affine": affine.tolist(), "electrodes": electrodes},
