@@ -139,8 +139,8 @@ def _path(loc: tuple[int | str, ...], data: Any, *, missing: bool) -> str:
             elif not (missing and i == len(loc) - 1):
                 continue
             path = _join(path, str(step))
-        elif isinstance(step, int):
-            here = here[step] if isinstance(here, Sequence) and step < len(here) else None
+        elif isinstance(step, int) and isinstance(here, Sequence) and not isinstance(here, str):
+            here = here[step] if step < len(here) else None
             path = f"{path}[{step}]"
     return path
 

@@ -146,7 +146,7 @@ Spacing = Annotated[
 
 
 class GridSettings(Model):
-    """The voxels of the solve."""
+    """Size of the voxels, and how much of the scan is solved."""
 
     spacing_mm: Spacing = Field(description="Voxel edge, mm: one number, or three along the scan's own axes.")
     margin_mm: NotNegative = Field(
