@@ -22,6 +22,9 @@ MOST_SOLVES = 5
 SEARCH_TOLERANCE = 1e-4
 """Relative residual of the search's solves: far finer than CURRENT_ACCURACY."""
 
+SLOPES = (0.5, 8.0)
+"""Bounds on p of I ~ V^p, which is at least 1 for tissue: a guess far off the curve must not run away."""
+
 Resolve = Callable[[FieldProblem, Solution, float], Solution]
 """(problem, a nearby solution, the voltage ratio between the two) -> solution, to SEARCH_TOLERANCE."""
 
@@ -74,5 +77,5 @@ def _scaled(problem: FieldProblem, factor: float) -> FieldProblem:
 
 def _log_secant(a: tuple[float, float], b: tuple[float, float], current_a: float) -> float:
     (va, ia), (vb, ib) = a, b
-    slope = math.log(ib / ia) / math.log(vb / va)
+    slope = min(max(math.log(ib / ia) / math.log(vb / va), SLOPES[0]), SLOPES[1]) if va != vb else 1.0
     return vb * math.exp(math.log(current_a / ib) / slope)
