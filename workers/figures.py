@@ -125,7 +125,10 @@ def _draw_colour_bar(figure: Figure, result: Result, low: float, high: float) ->
     bar = _add_axes(figure, _WIDTH_IN - 0.92, low, 0.2, high - low)
     values = np.linspace(0, top, 512)[:, None]
     bar.imshow(
-        style.field_rgba(values, top, full_colour_v_per_cm(result)), extent=(0, 1, 0, top), origin="lower", aspect="auto"
+        style.field_rgba(values, top, full_colour_v_per_cm(result)),
+        extent=(0, 1, 0, top),
+        origin="lower",
+        aspect="auto",
     )
     for level, colour, dashes in isolines(result):
         bar.plot([0, 1], [level, level], color="white", linewidth=3.2)
@@ -169,7 +172,9 @@ def line_handles(result: Result) -> list[Line2D]:
     tissue = result.thresholds.tissue.replace("_", " ")
     words = {style.REVERSIBLE: "reversible", style.IRREVERSIBLE: "irreversible"}
     handles = [
-        Line2D([], [], color=colour, linewidth=1.5, linestyle=dashes, label=f"{words[colour]}, {level:g} V/cm ({tissue})")  # pyright: ignore[reportArgumentType]
+        Line2D(
+            [], [], color=colour, linewidth=1.5, linestyle=dashes, label=f"{words[colour]}, {level:g} V/cm ({tissue})"
+        )  # pyright: ignore[reportArgumentType]
         for level, colour, dashes in isolines(result)
     ]
     if result.targets:

@@ -119,8 +119,9 @@ def histogram_figure(result: Result) -> Figure | None:
             colour = style.INK
             axes.fill_between(field, 0, share, color=style.HAIRLINE, alpha=0.35, linewidth=0)
         axes.plot(field, share, color=colour, linestyle=dashes, linewidth=1.8, label=style.plain(name))
-    top = max(result.thresholds.scale_top_v_per_cm * 0.75, *(float(np.max(_reached(f, s))) for _, f, s in curves))
-    axes.set(xlim=(0, min(top, max(float(f[-1]) for _, f, _ in curves))), ylim=(0, 1.0))
+    reached = max(float(np.max(_reached(f, s))) for _, f, s in curves)
+    top = result.thresholds.scale_top_v_per_cm
+    axes.set(xlim=(0, min(max(reached, 0.75 * top), top)), ylim=(0, 1.0))
     _mark_thresholds(figure, result)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.set_xlabel("electric field (V/cm)")
@@ -158,9 +159,9 @@ def _mark_thresholds(figure: Figure, result: Result) -> None:
                 f"{word}, {level:g} V/cm",
                 (level, 1.0),
                 xycoords=("data", "axes fraction"),
-                xytext=(0, 4),
+                xytext=(4 if word == "reversible" else -4, 4),
                 textcoords="offset points",
-                ha="center",
+                ha="right" if word == "reversible" else "left",
                 fontsize=style.SMALL_PT,
                 color=colour,
                 fontweight="bold",

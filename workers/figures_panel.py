@@ -119,7 +119,9 @@ def _draw_isolines(
         if not masked.min() < level < masked.max():
             continue
         axes.contour(columns, rows, masked, levels=[level], colors=["white"], linewidths=2.8, alpha=0.85)
-        lines = axes.contour(columns, rows, masked, levels=[level], colors=[colour], linewidths=1.5, linestyles=[dashes])
+        lines = axes.contour(
+            columns, rows, masked, levels=[level], colors=[colour], linewidths=1.5, linestyles=[dashes]
+        )
         if clear_of is None:
             continue
         place = clearest_point(lines.allsegs[0], np.array(taken).reshape(-1, 2), plane.extent)
@@ -213,7 +215,12 @@ def _draw_labels(axes: Axes, plane: Plane) -> None:
     for locator in (axes.xaxis, axes.yaxis):
         locator.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     where = {"left": (0.012, 0.5), "right": (0.988, 0.5), "bottom": (0.5, 0.015), "top": (0.5, 0.985)}
-    align = {"left": ("left", "center"), "right": ("right", "center"), "bottom": ("center", "bottom"), "top": ("center", "top")}
+    align = {
+        "left": ("left", "center"),
+        "right": ("right", "center"),
+        "bottom": ("center", "bottom"),
+        "top": ("center", "top"),
+    }
     for side, letters in plane.edges._asdict().items():
         horizontal, vertical = align[side]
         axes.text(

@@ -112,7 +112,10 @@ def _known_characters() -> frozenset[int]:
 def plain(text: object) -> str:
     """Text that matplotlib prints as it stands: no formulas, no control characters, no glyph that its font lacks."""
     known = _known_characters()
-    shown = "".join(c if ord(c) in known and c.isprintable() else "\N{WHITE SQUARE}" for c in str(text))
+    shown = "".join(
+        c if ord(c) in known and c.isprintable() else "\N{WHITE SQUARE}"
+        for c in str(text).replace("\N{NO-BREAK SPACE}", " ")
+    )
     return shown.replace("$", r"\$")
 
 

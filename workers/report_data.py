@@ -240,7 +240,9 @@ def read_result(result_dir: Path) -> Result:
     attributes = dataset.attrs.get("porefield")
     missing = [v for v in ("tissue", "field_max_v_per_m", "field_v_per_m") if v not in dataset]
     if missing or not isinstance(attributes, Mapping) or "affine" not in attributes:
-        raise ValueError(f"{result_dir}: expected maps and attributes as porefield writes them, lacks {missing or 'affine'}")
+        raise ValueError(
+            f"{result_dir}: expected maps and attributes as porefield writes them, lacks {missing or 'affine'}"
+        )
     dataset, affine = canonical(dataset, np.asarray(attributes["affine"], float))
     electrodes = tuple(drawn_electrode(e) for e in attributes.get("electrodes") or ())
     return Result(summary, dataset, affine, electrodes, attributes)

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 NOTHING = "\N{EM DASH}"
+_SPACE = "\N{NO-BREAK SPACE}"
 
 
 class Html(str):
@@ -24,7 +25,7 @@ def finite(value: Any) -> float | None:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """Significant digits without exponents for ordinary sizes; whole numbers above 10^digits stay whole."""
+    """Significant digits, without exponents for ordinary sizes; large numbers keep all digits before the point."""
     x = finite(value)
     if x is None:
         return NOTHING
@@ -33,7 +34,14 @@ def number(value: Any, digits: int = 3) -> str:
     decimals = digits - 1 - math.floor(math.log10(abs(x)))
     if not -6 <= decimals <= digits + 3:
         return f"{x:.{max(digits - 1, 0)}e}"
-    return f"{x:,.{max(decimals, 0)}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    shown = f"{x:,.{max(decimals, 0)}f}"
+    return shown.replace(",", "\N{NARROW NO-BREAK SPACE}" if abs(x) >= 10_000 else "")
+
+
+def exact(value: Any) -> str:
+    """A number that somebody chose, as they wrote it: 50, 1500, 0.35."""
+    x = finite(value)
+    return NOTHING if x is None else f"{x:g}" if abs(x) < 1e6 else number(x)
 
 
 def scientific(value: Any) -> str:
@@ -47,12 +55,12 @@ def percent(fraction: Any) -> str:
     if x is None:
         return NOTHING
     if x >= 1:
-        return "100 %"
+        return f"100{_SPACE}%"
     if x > 0.999:
-        return "> 99.9 %"
+        return f">{_SPACE}99.9{_SPACE}%"
     if 0 < x < 0.001:
-        return "< 0.1 %"
-    return f"{math.floor(1000 * x + 1e-9) / 10:.1f} %"
+        return f"<{_SPACE}0.1{_SPACE}%"
+    return f"{math.floor(1000 * x + 1e-9) / 10:.1f}{_SPACE}%"
 
 
 def cubic_cm(volume_mm3: Any) -> str:
@@ -62,33 +70,38 @@ def cubic_cm(volume_mm3: Any) -> str:
 
 def text(value: Any) -> str:
     """Escaped for HTML, unless it is markup already."""
-    if value is None or value == "":
-        return NOTHING
-    return value if isinstance(value, Html) else escape(str(value))
+    if isinstance(value, Html):
+        return value
+    return NOTHING if value is None or value == "" else escape(str(value))
 
 
 def table(
-    caption: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], *, words: int = 1, classes: Sequence[str] = ()
+    caption: str,
+    heads: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    words: Sequence[int] = (0,),
+    classes: Sequence[str] = (),
 ) -> Html:
-    """A table whose first `words` columns are text and whose others are numbers; classes name each row's CSS class."""
-
-    def cells(tag: str, values: Sequence[Any]) -> str:
-        kinds = ["" if i < words else ' class="n"' for i in range(len(values))]
-        first = ' scope="row"' if tag == "td" else ' scope="col"'
-        marks = ["th" if i == 0 and tag == "td" else tag for i in range(len(values))]
-        return "".join(
-            f"<{m}{k}{first if m == 'th' else ''}>{text(v)}</{m}>" for m, k, v in zip(marks, kinds, values, strict=True)
-        )
-
-    body = [
-        f'<tr class="{escape(classes[i])}">{cells("td", row)}</tr>' if i < len(classes) and classes[i]
-        else f"<tr>{cells('td', row)}</tr>"
-        for i, row in enumerate(rows)
-    ]
+    """A table; columns in `words` (negative ones from the end) are text, the others numbers; classes name the rows'."""
+    left = {column % len(heads) for column in words}
+    body = []
+    for index, row in enumerate(rows):
+        kind = classes[index] if index < len(classes) else ""
+        body.append(f'<tr class="{escape(kind)}">' if kind else "<tr>")
+        body += [_cell(i, value, "th" if i == 0 else "td", "row", left) for i, value in enumerate(row)]
+        body.append("</tr>")
+    head = "".join(_cell(i, value, "th", "col", left) for i, value in enumerate(heads))
     return Html(
-        f'<div class="wide"><table><caption>{escape(caption)}</caption><thead><tr>{cells("th", heads)}</tr></thead>'
+        f'<div class="wide"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
+
+
+def _cell(index: int, value: Any, tag: str, scope: str, left: set[int]) -> str:
+    kind = "" if index in left else ' class="n"'
+    header = f' scope="{scope}"' if tag == "th" else ""
+    return f"<{tag}{header}{kind}>{text(value)}</{tag}>"
 
 
 def badge(words: str, kind: str) -> Html:

@@ -96,7 +96,9 @@ def tissue_entry(name: str) -> dict[str, Any]:
     }
 
 
-def summary_of(field_v_per_cm: NDArray[np.float32], tumour: NDArray[np.bool_], cord: NDArray[np.bool_]) -> dict[str, Any]:
+def summary_of(
+    field_v_per_cm: NDArray[np.float32], tumour: NDArray[np.bool_], cord: NDArray[np.bool_]
+) -> dict[str, Any]:
     inside = field_v_per_cm[tumour]
     edges = np.linspace(0, 2000, 101)
     solver = {
@@ -127,7 +129,11 @@ def summary_of(field_v_per_cm: NDArray[np.float32], tumour: NDArray[np.bool_], c
             }
             for name, anode, cathode, voltage_v in PULSES
         ],
-        "volumes_mm3": {"reversible": 21234.5, "irreversible": 8123.4, "above_v_per_cm": {"400": 21234.5, "700": 8123.4}},
+        "volumes_mm3": {
+            "reversible": 21234.5,
+            "irreversible": 8123.4,
+            "above_v_per_cm": {"400": 21234.5, "700": 8123.4},
+        },
         "targets": {
             "tumour": {
                 "volume_mm3": float(tumour.sum()) * 3.375,
@@ -163,7 +169,10 @@ def summary_of(field_v_per_cm: NDArray[np.float32], tumour: NDArray[np.bool_], c
         "tissues": [tissue_entry(name) for name in TISSUES],
         "generator": {"name": "cliniporator_vitae", "max_voltage_v": 3000.0, "max_current_a": 50.0, "source": "maker"},
         "grid": {"shape": [1, 1, 1], "spacing_mm": [1.5, 1.5, 1.5]},
-        "provenance": {"inputs": [{"path": "labels.nii.gz", "sha256": "0123456789abcdef" * 4}], "created": "2026-01-01T00:00:00Z"},
+        "provenance": {
+            "inputs": [{"path": "labels.nii.gz", "sha256": "0123456789abcdef" * 4}],
+            "created": "2026-01-01T00:00:00Z",
+        },
         "timings_s": {"solve": 12.3, "total": 15.0},
         "versions": {"porefield": "0.1.0", "jax": "0.10.2"},
         "device": "cpu",
@@ -191,7 +200,9 @@ def dataset_of(affine: NDArray[np.float64], shape: tuple[int, int, int]) -> xr.D
     coordinates |= {"pulse": [p[0] for p in PULSES], "structure": ["tumour", "spinal_cord"]}
     dataset = xr.Dataset(maps, coords=coordinates)
     needle = {"kind": "needle", "direction": DIRECTION.tolist(), "diameter_mm": 1.8, "shaft_mm": 60.0}
-    electrodes = [{"name": n, **needle, "tip_mm": list(g["tip_mm"]), "exposed_mm": g["exposed_mm"]} for n, g in NEEDLES.items()]
+    electrodes = [
+        {"name": n, **needle, "tip_mm": list(g["tip_mm"]), "exposed_mm": g["exposed_mm"]} for n, g in NEEDLES.items()
+    ]
     plan = json.dumps({"title": "A synthetic torso", "targets": ["tumour"], "electrodes": list(NEEDLES)})
     dataset.attrs = {
         "Conventions": "CF-1.11",

@@ -1,0 +1,180 @@
+"""One result directory made readable: report.html, a single file with everything in it, and coverage.png.
+
+Reads result.zarr and summary.json, nothing else, so that a report can be made again from what was kept.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .figures import coverage_figure, headline
+from .figures_charts import histogram_figure, pulses_figure
+from .figures_electrodes import NEAR_MM
+from .figures_style import png
+from .report_data import Result, read_result
+from .report_format import Html, exact, number, table, text
+from .report_page import page, picture, section
+from .report_planes import is_oblique
+from .report_tables import (
+    avoided_table,
+    certificate_table,
+    currents_table,
+    spoken,
+    targets_table,
+    tissues_table,
+    volumes_table,
+)
+from .report_verdict import banner, verdict, warnings
+
+DISCLAIMER = "porefield computes fields from a plan. It does not advise, and it is no medical device."
+
+
+def write_report(result_dir: Path) -> None:
+    """Write report.html and coverage.png into a result directory, each whole or not at all.
+
+    Raises:
+        FileNotFoundError: the directory lacks summary.json or result.zarr.
+        ValueError: what it holds is not a result.
+    """
+    result_dir = Path(result_dir)
+    result = read_result(result_dir)
+    coverage = png(coverage_figure(result))
+    _replace(result_dir / "coverage.png", coverage)
+    _replace(result_dir / "report.html", report_html(result, coverage).encode("utf-8"))
+
+
+def report_html(result: Result, coverage: bytes) -> str:
+    """The page; `coverage` is the main picture as PNG."""
+    return page(
+        f"{result.title or 'Electroporation field'}: report",
+        (
+            banner(result),
+            header(result),
+            verdict(result),
+            warnings(result),
+            pictures(result, coverage),
+            section("Currents and generator", currents_table(result), _generator(result)),
+            section("Structures to spare", avoided_table(result)) if result.avoided else "",
+            section("Volumes", targets_table(result) if result.targets else "", volumes_table(result)),
+            section("Tissues", _TISSUE_WORDS, tissues_table(result)),
+            section("Solver", certificate_table(result), _solver_words(result)),
+            provenance(result),
+            disclaimer(result),
+        ),
+    )
+
+
+def header(result: Result) -> Html:
+    created = result.summary.get("created") or result.attributes.get("created") or ""
+    words = [
+        f"Computed {escape(str(created))}" if created else "",
+        f"porefield {text(result.summary.get('porefield'))}",
+    ]
+    words.append("research software, not a medical device")
+    dot = " \N{MIDDLE DOT} "
+    description = str(result.plan.get("description") or "")
+    return Html(
+        f"<header><h1>{escape(result.title or 'Electroporation field and coverage')}</h1>"
+        f"{f'<p class=lede>{escape(description)}</p>' if description else ''}"
+        f'<p class="meta">{dot.join(w for w in words if w)}</p></header>'
+    )
+
+
+def pictures(result: Result, coverage: bytes) -> Html:
+    top = result.thresholds.scale_top_v_per_cm
+    through = "the target's centre" if result.targets else "the electrodes"
+    turned = " The grid is turned against the patient's axes: slices follow the grid." if is_oblique(result) else ""
+    caption = (
+        f"Slices through {through}, and a slice in the electrodes' plane. Axial and coronal slices are shown as in radiology: "
+        f"the patient's right is on the left of the picture. Colour: |E|, clipped above {top:g} V/cm. Metal up to {NEAR_MM:g} mm "
+        f"off a slice is projected onto it, dashed; a diamond marks the tip, white when it is off the slice.{turned}"
+    )
+    alt = (
+        f"Coronal, sagittal, axial and oblique slices with anatomy, electrodes and electric field. {headline(result)}."
+    )
+    parts = [picture(coverage, alt, caption, "lead")]
+    if result.pulses:
+        words = "Each pulse alone, in the slice where it reaches the reversible threshold over the largest area; colours as above."
+        alt = f"Electric field of each of {len(result.pulses)} pulses: {', '.join(str(p.get('name')) for p in result.pulses)}."
+        parts.append(picture(png(pulses_figure(result)), alt, words))
+    histogram = histogram_figure(result)
+    if histogram is not None:
+        words = "Field-volume histogram: the share of the target's tissue, metal excluded, at or above each field."
+        alt = "Falling curve of the target's share at or above a field, with the thresholds as vertical lines."
+        parts.append(picture(png(histogram), alt, words, "half"))
+    return section("Electric field", *parts)
+
+
+def _generator(result: Result) -> Html:
+    generator = result.summary.get("generator")
+    if not generator:
+        return Html("<p>The plan names no generator, so currents are held against no limit.</p>")
+    title = generator.get("title") or spoken(generator.get("name", ""))
+    unsure = " <b>These limits are unverified.</b>" if generator.get("verified") is False else ""
+    note = f" {text(generator.get('note'))}" if generator.get("note") else ""
+    return Html(
+        f"<p>{text(title)}: at most {exact(generator.get('max_voltage_v'))} V and {exact(generator.get('max_current_a'))} A "
+        f"(source: {text(generator.get('source'))}).{unsure}{note}</p>"
+    )
+
+
+_TISSUE_WORDS = Html(
+    "<p>Highlighted values were not verified against their source: treat what follows from them as an assumption.</p>"
+)
+
+
+def _solver_words(result: Result) -> Html:
+    timings = result.summary.get("timings_s") or {}
+    shape, spacing = (result.summary.get("grid") or {}).get("shape") or result.shape, result.spacing_mm
+    times = ", ".join(f"{spoken(k)} {number(v)} s" for k, v in timings.items())
+    cross = "\N{MULTIPLICATION SIGN}"
+    return Html(
+        f"<p>Grid {escape(f' {cross} '.join(str(n) for n in shape))} voxels of "
+        f"{escape(f' {cross} '.join(exact(float(h)) for h in spacing))} mm. Device: {text(result.summary.get('device'))}."
+        f"{f' Time: {escape(times)}.' if times else ''}</p>"
+    )
+
+
+def provenance(result: Result) -> Html:
+    warned = set(map(str, result.summary.get("warnings") or ()))
+    notes = [n for n in result.summary.get("notes") or () if str(n.get("message")) not in warned]
+    items = "".join(
+        f"<li>{text(n.get('message'))} <small>({text(spoken(n.get('kind', '')))})</small></li>" for n in notes
+    )
+    origin = result.summary.get("provenance") or result.attributes.get("provenance") or {}
+    versions = result.summary.get("versions") or {}
+    return section(
+        "Provenance",
+        f"<p><b>Notes</b></p><ul class=list>{items}</ul>" if items else "",
+        f"<p><b>Input and grid</b></p><pre>{escape(as_yaml(origin))}</pre>" if origin else "",
+        table("Versions", ("Software", "version"), versions.items(), words=(0, 1)) if versions else "",
+        f"<details><summary>The plan as it was run</summary><pre>{escape(as_yaml(result.plan))}</pre></details>",
+    )
+
+
+def as_yaml(data: Any) -> str:
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None).strip()
+
+
+def disclaimer(result: Result) -> Html:
+    stated = str(result.summary.get("disclaimer") or "")
+    return Html(f'<div class="disclaimer"><p><b>{escape(DISCLAIMER)}</b> {escape(stated)}</p></div>')
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the file, then rename over it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,224 @@
+"""The report's tables: targets, spared structures, volumes, currents, tissues, certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .report_data import Result, tissue_values
+from .report_format import Html, badge, cubic_cm, exact, finite, number, percent, scientific, table, text
+
+MOST_ELECTRODE_COLUMNS = 10
+"""Above this, currents are listed in one column: a table has to fit on paper."""
+
+QUANTITIES = {
+    "baseline_s_per_m": "conductivity at rest",
+    "permeabilised_s_per_m": "conductivity, permeabilised",
+    "conductivity_s_per_m": "conductivity",
+    "start_v_per_cm": "rise begins at",
+    "end_v_per_cm": "rise ends at",
+    "midpoint_v_per_cm": "midpoint of the rise",
+    "width_v_per_cm": "width of the rise",
+    "reversible_v_per_cm": "reversible threshold",
+    "irreversible_v_per_cm": "irreversible threshold",
+    "temperature_per_k": "rise with temperature",
+}
+_UNITS = ("_s_per_m", "_v_per_cm", "_cm_per_v", "_per_k")
+
+
+def spoken(name: object) -> str:
+    """A name as the plan writes it, with spaces for underscores."""
+    return str(name).replace("_", " ")
+
+
+def targets_table(result: Result) -> Html:
+    """Coverage and the low end of the field, which decides."""
+    heads = ("Target", "volume, cm\N{SUPERSCRIPT THREE}", "reversible", "irreversible", "minimum")
+    heads += ("lowest 1 %", "lowest 2 %", "lowest 5 %", "median", "maximum")
+    rows = []
+    for name, target in result.targets.items():
+        field, share = target.get("field_v_per_cm") or {}, target.get("coverage") or {}
+        shares = [percent(share.get(k)) for k in ("reversible", "irreversible")]
+        quantiles = [number(field.get(k)) for k in ("min", "q01", "q02", "q05", "median", "max")]
+        rows.append((spoken(name), cubic_cm(target.get("volume_mm3")), *shares, *quantiles))
+    return table("Targets: share at or above each threshold; quantiles of |E| in V/cm", heads, rows)
+
+
+def avoided_table(result: Result) -> Html:
+    heads = ("Structure to spare", "volume, cm\N{SUPERSCRIPT THREE}", "limit, V/cm", "maximum |E|, V/cm")
+    heads += ("above the limit, mm\N{SUPERSCRIPT THREE}", "finding")
+    rows, classes = [], []
+    for name, found in result.avoided.items():
+        exceeded = bool(found.get("exceeded"))
+        measured = finite(found.get("max_v_per_cm")) is not None
+        mark = badge("limit exceeded", "bad") if exceeded else badge("within its limit", "good")
+        numbers = [exact(found.get("limit_v_per_cm")), number(found.get("max_v_per_cm"))]
+        numbers.append(number(found.get("volume_above_limit_mm3")))
+        known = result.converged and measured
+        rows.append(
+            (spoken(name), cubic_cm(found.get("volume_mm3")), *numbers, mark if known else badge("no result", "doubt"))
+        )
+        classes.append("bad" if exceeded else "")
+    return table("Largest field against the plan's limit", heads, rows, words=(0, -1), classes=classes)
+
+
+def volumes_table(result: Result) -> Html:
+    """Volume of each zone in the whole grid, and the share of every target."""
+    volumes = result.summary.get("volumes_mm3") or {}
+    names = list(result.targets)
+    heads = ("At or above", "tissue in the grid, cm\N{SUPERSCRIPT THREE}", *(f"of {spoken(n)}" for n in names))
+    rows: list[tuple[Any, ...]] = []
+    for key in ("reversible", "irreversible"):
+        shares = [percent((result.targets[n].get("coverage") or {}).get(key)) for n in names]
+        rows.append((f"each tissue's own {key} threshold", cubic_cm(volumes.get(key)), *shares))
+    fixed: Mapping[str, Any] = volumes.get("above_v_per_cm") or {}
+    for key in sorted(fixed, key=lambda k: float(k)):
+        shares = [
+            percent(((result.targets[n].get("coverage") or {}).get("above_v_per_cm") or {}).get(key)) for n in names
+        ]
+        rows.append((f"{key} V/cm", cubic_cm(fixed[key]), *shares))
+    return table("Volumes, metal excluded", heads, rows)
+
+
+def currents_table(result: Result) -> Html:
+    """Every electrode's current in every pulse; positive flows from the electrode into the tissue."""
+    names = [e.name for e in result.electrodes] or list((result.pulses or [{}])[0].get("currents_a") or {})
+    wide = len(names) <= MOST_ELECTRODE_COLUMNS
+    currents = tuple(f"{n}, A" for n in names) if wide else ("currents, A",)
+    heads = ("Pulse", "anode \N{RIGHTWARDS ARROW} cathode", "train", "voltage, V", *currents)
+    heads += ("delivered, A", "peak power, kW", "generator")
+    rows, classes = [], []
+    for pulse in result.pulses:
+        flow: Mapping[str, Any] = pulse.get("currents_a") or {}
+        cells = [current(flow.get(n)) for n in names]
+        listed = ", ".join(f"{n} {c}" for n, c in zip(names, cells, strict=True))
+        power = finite(pulse.get("peak_power_w"))
+        ends = "{} \N{RIGHTWARDS ARROW} {}".format(*(" + ".join(pulse.get(k) or ()) for k in ("anodes", "cathodes")))
+        rows.append(
+            (
+                pulse.get("name"),
+                ends,
+                train(pulse),
+                exact(pulse.get("voltage_v")),
+                *(cells if wide else [listed]),
+                number(delivered_a(pulse)),
+                number(None if power is None else power / 1000),
+                generator_mark(pulse),
+            )
+        )
+        classes.append("bad" if pulse.get("within_generator_limits") is False else "")
+    caption = "Currents, positive out of the electrode into the tissue"
+    return table(caption, heads, rows, words=(0, 1, 2, -1), classes=classes)
+
+
+def current(value: Any) -> str:
+    """Amperes to two decimals; what the solver leaves of a floating electrode's zero is zero."""
+    x = finite(value)
+    if x is None:
+        return number(None)
+    return "0" if abs(x) < 5e-4 else f"{x:.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def train(pulse: Mapping[str, Any]) -> str:
+    """'8 x 100 us at 1 Hz'."""
+    count, width, rate = (finite(pulse.get(k)) for k in ("count", "width_us", "frequency_hz"))
+    if count is None or width is None:
+        return ""
+    at = "" if rate is None else f" at {rate:g} Hz"
+    return f"{count:g} \N{MULTIPLICATION SIGN} {width:g} \N{MICRO SIGN}s{at}"
+
+
+def delivered_a(pulse: Mapping[str, Any]) -> float | None:
+    """What the generator delivers: as stated, else the sum over the anodes."""
+    stated = finite(pulse.get("generator_current_a"))
+    if stated is not None:
+        return stated
+    flow = pulse.get("currents_a") or {}
+    parts = [finite(flow.get(name)) for name in pulse.get("anodes") or ()]
+    known = [p for p in parts if p is not None]
+    return sum(known) if known and len(known) == len(parts) else None
+
+
+def generator_mark(pulse: Mapping[str, Any]) -> Html:
+    """Whether the generator is able, and if not, which voltage would fit."""
+    within, fitting = pulse.get("within_generator_limits"), finite(pulse.get("voltage_at_current_limit_v"))
+    if within is None:
+        return badge("not judged", "plain")
+    if within:
+        return badge("within limits", "good")
+    hint = f" <small>about {fitting:.0f} V would fit</small>" if fitting is not None else ""
+    return Html(badge("exceeds limits", "bad") + hint)
+
+
+def tissues_table(result: Result) -> Html:
+    """Every value that entered the solve, with where it comes from."""
+    heads = ("Tissue", "quantity", "source", "verified", "value", "unit")
+    rows, classes = [], []
+    for entry in result.summary.get("tissues") or ():
+        law = entry.get("law")
+        title = (
+            f"{spoken(entry.get('name', ''))} ({spoken(law)})"
+            if isinstance(law, str)
+            else spoken(entry.get("name", ""))
+        )
+        for index, value in enumerate(tissue_values(entry)):
+            verified = bool(value.get("verified", False))
+            quantity = QUANTITIES.get(str(value["name"]), _without_unit(str(value["name"])))
+            shown = number(value.get("value")) if finite(value.get("value")) is not None else text(value.get("value"))
+            spread = finite(value.get("sd"))
+            shown += f" \N{PLUS-MINUS SIGN} {number(spread)}" if spread is not None else ""
+            rows.append(
+                (Html(text(title)) if index == 0 else Html(""), quantity, _source(value), _status(value), shown)
+            )
+            rows[-1] += (text(value.get("unit")) if value.get("unit") else Html(""),)
+            classes.append(" ".join(c for c in ("first" if index == 0 else "", "" if verified else "doubt") if c))
+    return table("Tissues as solved", heads, rows, words=(0, 1, 2, 3, 5), classes=classes)
+
+
+def _without_unit(name: str) -> str:
+    for unit in _UNITS:
+        name = name.removesuffix(unit)
+    return spoken(name)
+
+
+def _source(value: Mapping[str, Any]) -> Html:
+    note = value.get("note")
+    return Html(text(value.get("source")) + (f"<br><small>{text(note)}</small>" if note else ""))
+
+
+def _status(value: Mapping[str, Any]) -> Html:
+    how = ", ".join(str(value[k]).replace("_", " ").lower() for k in ("status", "confidence") if value.get(k))
+    mark = "\N{CHECK MARK} verified" if value.get("verified") else badge("unverified", "doubt")
+    return Html(f"{mark} <small>{text(how) if how else ''}</small>")
+
+
+def certificate_table(result: Result) -> Html:
+    """How far each pulse's solve may be believed."""
+    heads = (
+        "Pulse",
+        "status",
+        "residual",
+        "tolerance",
+        "current imbalance",
+        "power imbalance",
+        "Newton steps",
+        "CG iterations",
+    )
+    rows, classes = [], []
+    for pulse in result.pulses:
+        solver: Mapping[str, Any] = pulse.get("solver") or {}
+        status = str(solver.get("status", "unknown"))
+        good = status == "converged"
+        residuals = (
+            scientific(solver.get(k))
+            for k in ("relative_residual", "tolerance", "current_imbalance", "power_imbalance")
+        )
+        counts = (_levels(solver.get(k)) for k in ("newton_steps", "cg_iterations"))
+        rows.append((pulse.get("name"), badge(spoken(status), "good" if good else "bad"), *residuals, *counts))
+        classes.append("" if good else "bad")
+    caption = "Solver certificate; residuals are recomputed independently, counts are per nested grid, coarsest first"
+    return table(caption, heads, rows, words=(0, 1), classes=classes)
+
+
+def _levels(counts: Any) -> str:
+    return " + ".join(str(c) for c in counts) if isinstance(counts, list) else number(counts)

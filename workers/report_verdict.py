@@ -1,0 +1,101 @@
+"""The top of the report: is the target covered, is anything at risk, is the generator able. Numbers, no advice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from .report_data import Result
+from .report_format import Html, cubic_cm, exact, finite, number, percent, text
+from .report_tables import delivered_a, spoken
+
+
+def banner(result: Result) -> Html:
+    """Red and first when the solve did not converge; nothing otherwise."""
+    if result.converged:
+        return Html("")
+    status = spoken(result.summary.get("status", "unknown"))
+    return Html(
+        '<div class="banner" role="alert"><strong>The solve did not converge: no verdict.</strong>'
+        f"Status: {escape(status)}. Fields, volumes and currents below are not a result and must not be used; "
+        "they are shown to find out why.</div>"
+    )
+
+
+def verdict(result: Result) -> Html:
+    """One card per target, one for what is to be spared, one for the generator; none without a converged solve."""
+    if not result.converged:
+        return Html("")
+    cards = [target_card(result, name, target) for name, target in result.targets.items()]
+    if not cards:
+        cards.append(
+            card("Target", "none named", ("The plan names no target, so there is no coverage to judge.",), "plain")
+        )
+    cards += [spared_card(result), generator_card(result)]
+    return Html(f'<div class="cards">{"".join(cards)}</div>')
+
+
+def target_card(result: Result, name: str, target: Mapping[str, Any]) -> Html:
+    share = finite((target.get("coverage") or {}).get("reversible"))
+    heading = f"Target: {spoken(name)}"
+    if share is None:
+        return card(heading, "covered: no result", ("The target holds no tissue outside the metal.",), "doubt")
+    tissue, reversible, _ = result.thresholds
+    level = (
+        f" ({exact(reversible)} V/cm in {spoken(tissue)})" if reversible and name == next(iter(result.targets)) else ""
+    )
+    volume = finite(target.get("tissue_volume_mm3")) or finite(target.get("volume_mm3")) or 0.0
+    missing = (1 - share) * volume
+    field = target.get("field_v_per_cm") or {}
+    lines = [f"of its {cubic_cm(volume)} cm\N{SUPERSCRIPT THREE} reach the reversible threshold{level}."]
+    if share < 1:
+        lines.append(f"Below it: {number(missing)} mm\N{SUPERSCRIPT THREE}.")
+    lines.append(f"Field: minimum {number(field.get('min'))}, lowest 1 % under {number(field.get('q01'))} V/cm.")
+    lines.append(
+        f"At or above the irreversible threshold: {percent((target.get('coverage') or {}).get('irreversible'))}."
+    )
+    bar = f'<div class="meter"><i style="width:{100 * share:.2f}%"></i></div>'
+    return card(heading, f"covered: {percent(share)}", lines, "good" if share >= 1 else "doubt", bar)
+
+
+def spared_card(result: Result) -> Html:
+    if not result.avoided:
+        return card("To spare", "none named", ("The plan names no structure to spare.",), "plain")
+    over = [name for name, found in result.avoided.items() if found.get("exceeded")]
+    lines = [
+        f"{spoken(name)}: at most {number(found.get('max_v_per_cm'))} V/cm, limit {exact(found.get('limit_v_per_cm'))}."
+        for name, found in result.avoided.items()
+    ]
+    answer = f"above the limit: {', '.join(map(spoken, over))}" if over else "all within their limits"
+    return card("To spare", answer, lines, "bad" if over else "good")
+
+
+def generator_card(result: Result) -> Html:
+    generator = result.summary.get("generator")
+    verdicts = [pulse.get("within_generator_limits") for pulse in result.pulses]
+    amperes = [a for pulse in result.pulses if (a := delivered_a(pulse)) is not None]
+    highest = f"Largest current {number(max(amperes))} A." if amperes else ""
+    if generator is None or not verdicts or any(v is None for v in verdicts):
+        return card("Generator", "not judged", ("The plan names no generator.", highest), "plain")
+    over = [str(p.get("name")) for p in result.pulses if p.get("within_generator_limits") is False]
+    title = generator.get("title") or spoken(generator.get("name", ""))
+    limits = f"{title}: {exact(generator.get('max_voltage_v'))} V, {exact(generator.get('max_current_a'))} A."
+    unsure = "Its limits are unverified." if generator.get("verified") is False else ""
+    answer = f"exceeded by {', '.join(over)}" if over else "within its limits"
+    return card("Generator", answer, (limits, highest, unsure), "bad" if over else "good")
+
+
+def card(heading: str, answer: str, lines: tuple[str, ...] | list[str], kind: str, bar: str = "") -> Html:
+    body = "".join(f"<p>{text(line)}</p>" for line in lines if line)
+    return Html(
+        f'<div class="card {kind}"><h3>{escape(heading)}</h3><div class="answer">{escape(answer)}</div>{bar}{body}</div>'
+    )
+
+
+def warnings(result: Result) -> Html:
+    """What may change a reader's conclusions."""
+    found = [str(w) for w in result.summary.get("warnings") or ()]
+    if not found:
+        return Html('<div class="notes"><h2>Warnings</h2>None.</div>')
+    return Html(f'<div class="notes"><h2>Warnings</h2><ul>{"".join(f"<li>{escape(w)}</li>" for w in found)}</ul></div>')
