@@ -34,7 +34,9 @@ class Audit:
         return float(np.sqrt(np.sum(self.residual_a**2) + np.sum(self.electrode_current_a[floating] ** 2)))
 
 
-def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts: NDArray[np.float64], at_rest: bool = False) -> Audit:
+def audit(
+    problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts: NDArray[np.float64], at_rest: bool = False
+) -> Audit:
     """Evaluate field, conductivity, residual and currents of a potential, shape grid.node_shape.
 
     at_rest: take the conductivity of tissue without a field, whatever the field is.

@@ -63,7 +63,9 @@ class ConductivityLaw:
         return cls(LawKind.CONSTANT, s, s, temperature_per_k=temperature_per_k)
 
     @classmethod
-    def ramp(cls, s0: float, s1: float, start_v_per_m: float, end_v_per_m: float, alpha: float = 0.0) -> ConductivityLaw:
+    def ramp(
+        cls, s0: float, s1: float, start_v_per_m: float, end_v_per_m: float, alpha: float = 0.0
+    ) -> ConductivityLaw:
         return cls(LawKind.RAMP, s0, s1, start_v_per_m, end_v_per_m, alpha)
 
     @classmethod
@@ -160,7 +162,11 @@ def law_table(laws: tuple[ConductivityLaw, ...]) -> NDArray[np.float64]:
     kind = law_kinds(laws)[0]
     rows = []
     for law in laws:
-        own = law if law.kind is not LawKind.CONSTANT else ConductivityLaw(LawKind(kind), law.baseline_s_per_m, law.baseline_s_per_m, 1.0, 2.0)
+        own = (
+            law
+            if law.kind is not LawKind.CONSTANT
+            else ConductivityLaw(LawKind(kind), law.baseline_s_per_m, law.baseline_s_per_m, 1.0, 2.0)
+        )
         rows.append([own.kind, own.baseline_s_per_m, own.permeabilised_s_per_m - own.baseline_s_per_m, own.a, own.b])
     return np.asarray(rows, dtype=np.float64)
 

@@ -9,11 +9,10 @@ Two kinds of link:
 
 * Cut edge, for surfaces that the grid resolves (plates, spheres, shells). An edge of conductance g0 whose free part has
   the fraction theta gets g0 / theta, in the edge's own 4 voxels. Gibou et al. 2002, J Comput Phys 176:205.
-* Wire leak, for needles. u is the near field of a thin wire (the potential of a uniformly charged segment,
-  ln((e1 + e2 + L) / (e1 + e2 - L)) with e1, e2 the distances to its ends) and u_s its value at the nearest surface
-  point. Every free node within `REACH` voxels of the surface gets
-      g_i = sum over its open edges of g0 (u_j - u_i) / (u_i - u_s),
-  in its 8 voxels: then the network holds the near field exactly, wherever the wire lies between the nodes.
+* Wire leak, for needles, however thin. F is the near field of the needle alone, zero on its metal (nearfield.py). Every
+  free node within `REACH` voxels of the metal gets
+      g_i = sum over its open edges of g0 (F_j - F_i) / F_i,
+  in its 8 voxels: then the network holds the near field exactly, wherever the needle lies between the nodes.
 
 An insulated shaft takes its share f of the volume round each edge out of the edge's conductance, along the shaft by
 1 - f and across it by (1 - f) / (1 + f) (Maxwell Garnett for insulating cylinders).
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 
 from .electrodes import Electrode, Needle
 from .grid import Grid
+from .nearfield import shape_function
 
 REACH = 2.0
 """How far from a needle's surface nodes are linked to it, in voxels."""
@@ -135,9 +135,6 @@ def mark_metal(grid: Grid, electrode: Electrode, k: int, metal: NDArray[np.int16
     h = min(grid.spacing_m)
     inside = distance <= SHORTEST_CUT * h
     if isinstance(electrode, Needle):
-        # the rims of flat ends stick out of the near field's own equipotential: those nodes have no room for a link
-        near = distance <= 0.5 * h
-        inside = (distance <= 0) | (near & (near_field(electrode, points) >= surface_field(electrode, points) - 0.02))
         inside &= electrode.shaft_distance_m(points) > 0
     metal[box][inside] = k
 
@@ -210,7 +207,11 @@ def crossing_fractions(
 
 
 def _refine_minimum(
-    electrode: Electrode, start: NDArray[np.float64], along: NDArray[np.float64], lo: NDArray[np.float64], hi: NDArray[np.float64]
+    electrode: Electrode,
+    start: NDArray[np.float64],
+    along: NDArray[np.float64],
+    lo: NDArray[np.float64],
+    hi: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     for _ in range(20):
         third = (hi - lo) / 3
@@ -222,7 +223,11 @@ def _refine_minimum(
 
 
 def _bisect(
-    electrode: Electrode, start: NDArray[np.float64], along: NDArray[np.float64], outside: NDArray[np.float64], inside: NDArray[np.float64]
+    electrode: Electrode,
+    start: NDArray[np.float64],
+    along: NDArray[np.float64],
+    outside: NDArray[np.float64],
+    inside: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     already = electrode.distance_m(start + outside[..., None] * along) <= 0
     lo, hi = outside.copy(), inside.copy()
@@ -236,24 +241,12 @@ def _bisect(
 # -- wire leaks --------------------------------------------------------------------------------------------------------
 
 
-def near_field(needle: Needle, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Potential of a uniformly charged segment along the exposed part, dimensionless."""
-    centre, axis, half = needle.centre_m, np.asarray(needle.direction), 0.5 * needle.exposed_m
-    e = np.linalg.norm(points - (centre - half * axis), axis=-1) + np.linalg.norm(points - (centre + half * axis), axis=-1)
-    return np.log((e + 2 * half) / np.maximum(e - 2 * half, 1e-12))
-
-
-def surface_field(needle: Needle, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The near field at the metal surface point nearest to each point."""
-    centre, axis, half = needle.centre_m, np.asarray(needle.direction), 0.5 * needle.exposed_m
-    offset = points - centre
-    along = offset @ axis
-    across = offset - along[..., None] * axis
-    r = np.linalg.norm(across, axis=-1)
-    radius = np.where(np.abs(along) <= half, needle.radius_m, np.minimum(r, needle.radius_m))
-    outward = across / np.maximum(r, 1e-15)[..., None]
-    surface = centre + np.clip(along, -half, half)[..., None] * axis + radius[..., None] * outward
-    return near_field(needle, surface)
+def needle_field(needle: Needle, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The near field F of a needle at points (..., 3): zero in the metal, rising outwards, dimensionless."""
+    offset = points - np.asarray(needle.tip_m)
+    along = offset @ np.asarray(needle.direction)
+    across = np.linalg.norm(offset - along[..., None] * np.asarray(needle.direction), axis=-1)
+    return shape_function(needle.radius_m, needle.exposed_m, needle.shaft_m, across, along)
 
 
 def nearest_needle(grid: Grid, electrodes: tuple[Electrode, ...]) -> NDArray[np.int16]:
@@ -274,22 +267,21 @@ def link_wire(grid: Grid, needle: Needle, k: int, owner: NDArray[np.int16], c: C
     """Wire leaks of one needle at all free nodes within reach."""
     box = box_of(grid, needle, REACH + 2)
     points = points_in(grid, box)
-    u = near_field(needle, points)
-    laplacian = np.zeros_like(u)
-    faces = np.zeros_like(u)
+    f = needle_field(needle, points)
+    laplacian = np.zeros_like(f)
+    faces = np.zeros_like(f)
     for axis in range(3):
         lower, upper = at(axis, slice(None, -1)), at(axis, slice(1, None))
         g0 = edge_conductance_m(grid, axis, box)[lower]
-        flow = g0 * c.open_edge[axis][box][lower] * (u[upper] - u[lower])
+        flow = g0 * c.open_edge[axis][box][lower] * (f[upper] - f[lower])
         laplacian[lower] += flow
         laplacian[upper] -= flow
         faces[lower] += g0
         faces[upper] += g0
-    drop = np.minimum(u - surface_field(needle, points), -1e-6)
     h = max(grid.spacing_m)
     within = (needle.distance_chebyshev_m(points) <= REACH * h) & (c.metal[box] < 0) & (owner[box] == k)
     within &= needle.shaft_distance_m(points) > 0
-    g = np.maximum(laplacian / drop, MOST_NEGATIVE_LEAK * faces / 6)[within]
+    g = np.maximum(laplacian[within] / f[within], MOST_NEGATIVE_LEAK * faces[within] / 6)
     node = np.argwhere(within) + [s.start for s in box]
     cells, weights = voxels_round_node(grid, node)
     append_links(c, grid, node, k, g, cells, weights)

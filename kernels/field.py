@@ -154,7 +154,9 @@ def next_forcing(relative: float, previous: float, tolerance: float) -> float:
     return min(max(quadratic, needed, TIGHTEST_FORCING), LOOSEST_FORCING)
 
 
-def finish(level: Level, phi: jax.Array, volts: jax.Array, tolerance: float, stagnated: bool, run: NestedRun) -> Solution:
+def finish(
+    level: Level, phi: jax.Array, volts: jax.Array, tolerance: float, stagnated: bool, run: NestedRun
+) -> Solution:
     """Audit the potential on the unpadded grid and put the solution together."""
     potential = level.extract(phi)
     volts_v = np.asarray(volts, np.float64)
@@ -193,7 +195,12 @@ def coarser(problem: FieldProblem) -> FieldProblem:
     hx, hy, hz = (2 * h for h in grid.spacing_m)
     every = (slice(None, None, 2),) * 3
     warmth = None if problem.warmth is None else problem.warmth[every]
-    return replace(problem, grid=Grid((nx, ny, nz), (hx, hy, hz)), tissue=np.ascontiguousarray(problem.tissue[every]), warmth=warmth)
+    return replace(
+        problem,
+        grid=Grid((nx, ny, nz), (hx, hy, hz)),
+        tissue=np.ascontiguousarray(problem.tissue[every]),
+        warmth=warmth,
+    )
 
 
 class Level:
@@ -322,7 +329,12 @@ def compiled_step(level: Level, inner_dtype: str) -> Callable[..., StepResult]:
         lock = _locks.setdefault(key, threading.Lock())
     with lock:
         if key not in _compiled:
-            static = {"levels": level.levels, "kinds": level.kinds, "floating": level.floating, "inner_dtype": inner_dtype}
+            static = {
+                "levels": level.levels,
+                "kinds": level.kinds,
+                "floating": level.floating,
+                "inner_dtype": inner_dtype,
+            }
             with jax.enable_x64(True):
                 phi = jax.ShapeDtypeStruct((level.layout.n,), jnp.float64)
                 volts = jax.ShapeDtypeStruct((len(level.problem.potentials_v),), jnp.float64)

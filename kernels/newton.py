@@ -100,7 +100,9 @@ def preconditioner(levels: Levels, floating: tuple[int, ...], op: Operator, stat
     coupling = [jnp.zeros_like(op.diagonal).at[op.link_node].add(b) * op.free for b in belongs]
     response = [barrier(v_cycle(levels, networks, b)) for b in coupling]
     # S_kl = D_k delta_kl - B_k . Y_l, symmetric because the V-cycle is
-    schur = jnp.diag(jnp.sum(belongs, axis=1)) - jnp.stack([jnp.stack([jnp.vdot(b, y) for y in response]) for b in coupling])
+    schur = jnp.diag(jnp.sum(belongs, axis=1)) - jnp.stack(
+        [jnp.stack([jnp.vdot(b, y) for y in response]) for b in coupling]
+    )
     inverse = jnp.linalg.inv(schur)
 
     def precondition(r_v: Nodes, r_u: Voltages) -> tuple[Nodes, Voltages]:

@@ -47,7 +47,9 @@ class FieldProblem:
             raise ValueError(f"potentials_v: expected one for each of {len(self.electrodes)} electrodes, got {got}")
         driven = [v for v in self.potentials_v if v is not None]
         if not driven or not all(math.isfinite(v) for v in driven):
-            raise ValueError(f"potentials_v: expected at least one driven electrode at a finite potential, got {driven}")
+            raise ValueError(
+                f"potentials_v: expected at least one driven electrode at a finite potential, got {driven}"
+            )
         if self.warmth is not None and self.warmth.shape != self.grid.shape:
             raise ValueError(f"warmth: expected shape {self.grid.shape}, got {self.warmth.shape}")
 

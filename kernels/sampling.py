@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from numpy.typing import NDArray
 
-from .coupling import near_field, surface_field
+from .coupling import needle_field
 from .electrodes import Electrode, Needle
 from .grid import Grid
 from .problem import FieldProblem
@@ -168,7 +168,9 @@ def reach_voxels(electrode: Electrode) -> float:
     return NEAR if isinstance(electrode, Needle) else NEAR_RESOLVED
 
 
-def voxel_box(grid: Grid, electrode: Electrode, margin: float) -> tuple[tuple[slice, slice, slice], NDArray[np.float64]]:
+def voxel_box(
+    grid: Grid, electrode: Electrode, margin: float
+) -> tuple[tuple[slice, slice, slice], NDArray[np.float64]]:
     """Voxels within `margin` voxels of an electrode's bounding box, and their centres (m)."""
     low, high = electrode.bounds_m()
     slices, axes = [], []
@@ -311,16 +313,16 @@ class NearField:
         self.factor = self._smooth_factor(points, phi[box])
 
     def shape_function(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """F: zero on the surface, negative outside for needles (their near field falls outwards), positive otherwise."""
+        """F: zero on the metal, rising outwards."""
         if isinstance(self.electrode, Needle):
-            return near_field(self.electrode, points) - surface_field(self.electrode, points)
+            return needle_field(self.electrode, points)
         return self.electrode.distance_m(points)
 
     def _smooth_factor(self, points: NDArray[np.float64], phi: NDArray[np.float64]) -> NDArray[np.float64]:
         f = self.shape_function(points)
-        known = self.electrode.distance_m(points) > 0.05 * self.spacing.min()
+        known = self.electrode.distance_m(points) > 0.2 * self.spacing.min()
         if isinstance(self.electrode, Needle):
-            known &= (self.electrode.shaft_distance_m(points) > 0) & (f < -0.02)
+            known &= self.electrode.shaft_distance_m(points) > 0
         c = np.where(known, (phi - self.volts) / np.where(known, f, 1), 0)
         for _ in range(FURTHEST_EXTRAPOLATION + int(np.ceil(_half_width(self.electrode) / self.spacing.min()))):
             total, count = np.zeros_like(c), np.zeros_like(c)

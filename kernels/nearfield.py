@@ -1,0 +1,239 @@
+"""The field close to a needle: a conductor of revolution alone in an unbounded uniform medium, by boundary elements.
+
+u is harmonic outside, 1 on the exposed metal, has no normal derivative on the insulated shaft and vanishes far away. It is
+the potential of rings of charge on the surface (single layer): panels along the meridian with a constant density each,
+found by collocation at the panels' middles,
+
+    u(x) = sum_p q_p int_p K(m) / ( pi sqrt((r + r')^2 + (z - z')^2) ) r' ds',     1 - m = ((r - r')^2 + (z - z')^2) / ((r + r')^2 + (z - z')^2)
+
+with K the complete elliptic integral (Jackson, Classical Electrodynamics, 1998, ch. 3; densities are scaled freely).
+Kernels use F = 1 - u, zero on the metal and rising outwards, from a table in the meridian plane: what is tabulated is
+F / distance, which is smooth up to the barrel, and interpolated linearly between lines spaced in proportion to the
+distance from the surface.
+Lengths are divided by the radius: a table serves every needle of the same proportions.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import RegularGridInterpolator
+from scipy.special import ellipkm1
+
+Floats = NDArray[np.float64]
+
+TABLE_REACH = 60.0
+"""Radii from the metal that the table covers; beyond it F is that of a charge at the needle's middle (never used near)."""
+GROWTH = 1.12
+"""Ratio between neighbouring table lines' distances from the surface."""
+NEAREST_LINE = 0.2
+"""Radii between the surface and the first table line off it."""
+CAP_LINES = 8
+
+
+@dataclass(frozen=True)
+class Proportions:
+    """A needle in units of its radius. z = 0 is the tip's face, the needle lies at z < 0.
+
+    Attributes:
+        exposed: length of bare metal. shaft: length of insulation behind it (0: metal ends with a flat face).
+    """
+
+    exposed: float
+    shaft: float
+
+
+def shape_function(radius_m: float, exposed_m: float, shaft_m: float, r_m: Floats, z_m: Floats) -> Floats:
+    """F at meridian points: r from the axis, z along it, 0 at the tip and positive ahead of it; any one shape.
+
+    Zero inside metal. Relative error about 1 %, and 1e-3 within a few radii of the barrel.
+    """
+    # a shaft longer than twice the table's reach is as good as endless
+    shaft = min(shaft_m / radius_m, 2 * TABLE_REACH)
+    table = table_of(Proportions(round(exposed_m / radius_m, 9), round(shaft, 9)))
+    return table(r_m / radius_m, z_m / radius_m)
+
+
+class Table:
+    """F over the meridian half plane, in radii."""
+
+    def __init__(self, p: Proportions) -> None:
+        self.p = p
+        self.r_lines, self.z_lines = table_lines(p)
+        r, z = np.meshgrid(self.r_lines, self.z_lines, indexing="ij")
+        d = metal_distance(p, r, z)
+        rings = Rings(p)
+        outside = (d > 1e-9) & ~inside_shaft(p, r, z)
+        ratio = np.zeros(r.shape)
+        ratio[outside] = (1 - rings.potential(r[outside], z[outside])) / d[outside]
+        self.interpolate = RegularGridInterpolator(
+            (self.r_lines, self.z_lines), fill_surface(ratio, outside), bounds_error=False, fill_value=None
+        )
+
+    def __call__(self, r: Floats, z: Floats) -> Floats:
+        d = metal_distance(self.p, r, z)
+        points = np.stack([np.clip(r, 0, self.r_lines[-1]), np.clip(z, self.z_lines[0], self.z_lines[-1])], axis=-1)
+        return np.maximum(d, 0) * self.interpolate(points)
+
+
+@functools.lru_cache(maxsize=64)
+def table_of(p: Proportions) -> Table:
+    return Table(p)
+
+
+def metal_distance(p: Proportions, r: Floats, z: Floats) -> Floats:
+    """Signed distance (radii) to the bare metal in the meridian plane."""
+    radial, axial = r - 1, np.abs(z + 0.5 * p.exposed) - 0.5 * p.exposed
+    return np.hypot(np.maximum(radial, 0), np.maximum(axial, 0)) + np.minimum(np.maximum(radial, axial), 0)
+
+
+def inside_shaft(p: Proportions, r: Floats, z: Floats) -> NDArray[np.bool_]:
+    return (r < 1) & (z < -p.exposed) & (z > -p.exposed - p.shaft)
+
+
+def table_lines(p: Proportions) -> tuple[Floats, Floats]:
+    """Lines that lie on the surface and thin out in proportion to the distance from it."""
+    away = [0.0, NEAREST_LINE]
+    while away[-1] < TABLE_REACH:
+        away.append(away[-1] + max(NEAREST_LINE * 0.75, away[-1] * (GROWTH - 1)))
+    outwards = np.asarray(away)
+    r_lines = np.concatenate([np.linspace(0, 1, CAP_LINES, endpoint=False), 1 + outwards])
+    half = 0.5 * p.exposed
+    inwards = outwards[outwards < half]
+    z_lines = np.concatenate([outwards, -inwards, -p.exposed + inwards, -p.exposed - outwards, [-half]])
+    return r_lines, np.unique(np.round(z_lines, 9))
+
+
+def fill_surface(ratio: Floats, known: NDArray[np.bool_]) -> Floats:
+    """Continue F / distance onto the surface and a little under it by extrapolation from outside."""
+    out, done = ratio.copy(), known.copy()
+    # on the barrel: along r from the first two lines off the surface; elsewhere from whichever neighbour is known
+    surface = CAP_LINES
+    first, second = surface + 1, surface + 2
+    line = ~done[surface] & done[first] & done[second]
+    out[surface, line] = out[first, line] * 1.5 - out[second, line] * 0.5
+    done[surface, line] = True
+    for _ in range(max(out.shape)):
+        if done.all():
+            break
+        total, count = np.zeros_like(out), np.zeros_like(out)
+        for axis in (0, 1):
+            for shift in (1, -1):
+                value, there = np.roll(np.where(done, out, 0), shift, axis), np.roll(done, shift, axis)
+                edge = 0 if shift == 1 else -1
+                index = (edge, slice(None)) if axis == 0 else (slice(None), edge)
+                value[index], there[index] = 0, False
+                total += value
+                count += there
+        new = ~done & (count > 0)
+        out[new] = total[new] / count[new]
+        done |= new
+    return out
+
+
+class Rings:
+    """Panels along the meridian with constant charge densities, and their potential."""
+
+    def __init__(self, p: Proportions) -> None:
+        start, end, insulated = panels(p)
+        self.start, self.end = start, end
+        middle = 0.5 * (start + end)
+        normal = outward_normals(start, end)
+        matrix = np.empty((len(start), len(start)))
+        metal = ~insulated
+        matrix[metal] = self.influence(middle[metal], graded=True)
+        if insulated.any():
+            # normal derivative just outside by a one-sided difference over a small part of the panel
+            step = 0.05 * np.linalg.norm(end - start, axis=1)[insulated, None]
+            near = self.influence(middle[insulated] + step * normal[insulated], graded=True)
+            far = self.influence(middle[insulated] + 3 * step * normal[insulated], graded=True)
+            matrix[insulated] = (far - near) / (2 * step)
+        self.density = np.linalg.solve(matrix, metal.astype(float))
+        self.sources, self.charges = self.point_rings()
+
+    def influence(self, points: Floats, graded: bool) -> Floats:
+        """Potential of a unit density on each panel at points (n, 2): (n, panels)."""
+        node, weight = graded_quadrature() if graded else np.polynomial.legendre.leggauss(4)
+        t = 0.5 * (node + 1)
+        at = self.start[:, None, :] + t[:, None] * (self.end - self.start)[:, None, :]
+        length = np.linalg.norm(self.end - self.start, axis=1)
+        strength = 0.5 * weight * length[:, None] * at[..., 0]
+        return np.sum(ring_kernel(points[:, None, None, :], at) * strength, axis=-1)
+
+    def point_rings(self) -> tuple[Floats, Floats]:
+        """Rings no further apart than a fifth of a radius: for points NEAREST_LINE and more off the surface."""
+        sources, charges = [], []
+        node, weight = np.polynomial.legendre.leggauss(4)
+        for a, b, q in zip(self.start, self.end, self.density, strict=True):
+            length = float(np.linalg.norm(b - a))
+            parts = max(1, int(np.ceil(length / 0.6)))
+            t = (np.arange(parts)[:, None] + 0.5 * (node + 1)).reshape(-1) / parts
+            at = a + t[:, None] * (b - a)
+            sources.append(at)
+            charges.append(q * np.tile(0.5 * weight, parts) * length / parts * at[:, 0])
+        return np.concatenate(sources), np.concatenate(charges)
+
+    def potential(self, r: Floats, z: Floats) -> Floats:
+        points = np.stack([r, z], axis=-1)
+        out = np.empty(len(points))
+        for i in range(0, len(points), 4096):
+            out[i : i + 4096] = ring_kernel(points[i : i + 4096, None, :], self.sources) @ self.charges
+        return out
+
+
+def ring_kernel(point: Floats, ring: Floats) -> Floats:
+    """Potential at meridian points of rings of unit charge per angle, up to a constant."""
+    dz = (point[..., 1] - ring[..., 1]) ** 2
+    wide = (point[..., 0] + ring[..., 0]) ** 2 + dz
+    return ellipkm1(((point[..., 0] - ring[..., 0]) ** 2 + dz) / wide) / np.sqrt(wide)
+
+
+def graded_quadrature(n: int = 12) -> tuple[Floats, Floats]:
+    """Gauss points on -1..1 crowded round the middle (t^3 on both halves), where the kernel's logarithm sits."""
+    x, w = np.polynomial.legendre.leggauss(n)
+    t, v = 0.5 * (x + 1), 0.5 * w
+    return np.concatenate([-(t**3), t**3]), np.concatenate([3 * t**2 * v] * 2)
+
+
+def panels(p: Proportions) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Meridian panels from the tip's middle backwards: starts, ends (n, 2) and which are insulated; fine at the rims."""
+    cap = 1 - graded_towards_end(1.0)[::-1]  # 0 .. 1, fine at the rim
+    barrel = graded_towards_both(p.exposed)
+    tip = np.stack([cap, np.zeros_like(cap)], axis=1)
+    side = np.stack([np.ones_like(barrel), -barrel], axis=1)
+    meridian = [tip, side[1:]]
+    insulated = [np.zeros(len(cap) - 1, bool), np.zeros(len(barrel) - 1, bool)]
+    back = -p.exposed
+    if p.shaft > 0:
+        shaft = graded_towards_end(p.shaft)  # fine where the metal begins
+        meridian.append(np.stack([np.ones(len(shaft) - 1), back - shaft[1:]], axis=1))
+        insulated.append(np.ones(len(shaft) - 1, bool))
+        back -= p.shaft
+    meridian.append(np.stack([cap[::-1][1:], np.full(len(cap) - 1, back)], axis=1))
+    insulated.append(np.full(len(cap) - 1, p.shaft > 0))
+    line = np.concatenate(meridian)
+    return line[:-1], line[1:], np.concatenate(insulated)
+
+
+def graded_towards_end(length: float) -> Floats:
+    """0 .. length, panels growing from a fortieth of a radius at 0 by a third each, at most a radius and a half."""
+    at, step = [0.0], 0.025
+    while at[-1] < length:
+        at.append(at[-1] + step)
+        step = min(step * 1.33, max(0.2 * at[-1], step), 1.5 + 0.1 * at[-1])
+    return np.asarray(at) * (length / at[-1])
+
+
+def graded_towards_both(length: float) -> Floats:
+    half = graded_towards_end(0.5 * length)
+    return np.concatenate([half, (length - half[::-1])[1:]])
+
+
+def outward_normals(start: Floats, end: Floats) -> Floats:
+    """Normals (r, z) of meridian panels that run from the tip over the barrel to the back."""
+    t = end - start
+    n = np.stack([-t[:, 1], t[:, 0]], axis=1)
+    return n / np.linalg.norm(n, axis=1, keepdims=True)
