@@ -1,0 +1,19 @@
+#!/bin/sh
+# Starts porefield in its container. An image built for a GPU that finds none says so loudly, then goes on with the CPU.
+set -eu
+
+if [ -n "${POREFIELD_EXPECT_GPU:-}" ]; then
+    platform=$(python -c 'import jax; print(jax.default_backend())' 2>/dev/null || echo none)
+    if [ "$platform" != gpu ]; then
+        {
+            echo "***********************************************************************"
+            echo "** WARNING: this image was built for a GPU, but JAX finds none        **"
+            echo "** (its platform is: $platform). Everything below runs on the CPU, many times"
+            echo "** slower. Give the container a GPU (docker run --gpus all ...), and"
+            echo "** check that the host's driver supports CUDA 13."
+            echo "***********************************************************************"
+        } >&2
+    fi
+fi
+
+exec porefield "$@"

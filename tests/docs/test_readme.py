@@ -1,0 +1,62 @@
+"""The README's plan, commands and Python run as printed, on a coarser grid."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCK = re.compile(r"<!-- test: (?P<name>\S+) -->\n```\w+\n(?P<text>.*?)```", re.DOTALL)
+PRINTED_GRID, TESTED_GRID = "spacing_mm: 1.0", "spacing_mm: 3.0"
+
+
+@pytest.fixture(scope="module")
+def blocks() -> dict[str, str]:
+    return {match["name"]: match["text"] for match in BLOCK.finditer(README.read_text(encoding="utf-8"))}
+
+
+@pytest.fixture
+def folder(blocks: dict[str, str], tmp_path: Path) -> Path:
+    """A folder with the README's plan in it."""
+    plan = blocks["plan.yaml"]
+    assert PRINTED_GRID in plan
+    (tmp_path / "plan.yaml").write_text(plan.replace(PRINTED_GRID, TESTED_GRID), encoding="utf-8")
+    return tmp_path
+
+
+def run(*command: str, cwd: Path) -> str:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_commands_leave_the_result_that_is_described(blocks: dict[str, str], folder: Path) -> None:
+    run("sh", "-eu", "-c", blocks["sh"], cwd=folder)
+    described = set(re.findall(r"^\| `([\w.]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE))
+    assert described == {path.name for path in (folder / "result").iterdir()}
+
+
+@pytest.mark.slow
+def test_the_python_runs(blocks: dict[str, str], folder: Path) -> None:
+    printed = run(sys.executable, "-W", "error", "-c", blocks["python"], cwd=folder)
+    assert "irreversible" in printed
+
+
+def test_the_command_table_is_the_command_line() -> None:
+    from porefield.service.cli import app
+
+    listed = set(re.findall(r"^\| `porefield (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE))
+    assert listed == {command.name or command.callback.__name__ for command in app.registered_commands}
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (README, README.parent / "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert target.startswith("https://") or (README.parent / target).exists(), f"{page.name}: {target}"
