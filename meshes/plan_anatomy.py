@@ -76,7 +76,7 @@ class LabelMap(Model):
 
 
 class AddedShape(Model):
-    """A solid of one tissue, painted over what is there; later ones over earlier ones."""
+    """A solid of one tissue, exactly one shape, painted over what is there; later ones over earlier ones."""
 
     tissue: Name = Field(description="Tissue of the solid.")
     name: Name | None = Field(
@@ -106,7 +106,7 @@ class AddedShape(Model):
 
 
 class Anatomy(Model):
-    """A phantom or a segmented scan, with shapes added."""
+    """Either a phantom or a segmented scan, with shapes added."""
 
     phantom: Phantom | None = Field(default=None, description="A block of one tissue.")
     label_map: LabelMap | None = Field(default=None, description="A segmented scan.")

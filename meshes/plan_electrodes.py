@@ -76,7 +76,7 @@ class PlateSettings(Model):
 
 
 class ElectrodeSettings(Model):
-    """One conductor, a needle or a plate."""
+    """One conductor, either a needle or a plate."""
 
     name: Name = Field(description="Name used by the pulses.")
     needle: NeedleSettings | None = Field(default=None, description="A needle.")

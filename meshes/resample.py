@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Labels = NDArray[np.uint16]
 Triple = tuple[float, float, float]
+Box = tuple[slice, ...]
 
 TIE = 1e-4
 """Shares of a voxel closer than this are equal: rounding must not choose between labels."""
@@ -82,10 +83,23 @@ def _majority(labels: Labels, weights: list[NDArray[np.float32]]) -> Labels:
     best = np.full(shape, -1.0, np.float32)
     chosen = np.zeros(shape, np.uint16)
     for label in np.unique(labels):
-        share = (labels == label).astype(np.float32)
-        for axis, w in enumerate(weights):
-            share = np.moveaxis(np.tensordot(w, share, axes=(1, axis)), 0, axis)
-        larger = share > best + TIE
-        best[larger] = share[larger]
-        chosen[larger] = label
+        share, reach = _share(labels == label, weights)
+        larger = share > best[reach] + TIE
+        best[reach][larger] = share[larger]
+        chosen[reach][larger] = label
     return chosen
+
+
+def _share(found: NDArray[np.bool_], weights: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], Box]:
+    """Share of each solve voxel that `found` fills, within the slices of the solve grid that it can reach."""
+    box = tuple(_span_of(found.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3))
+    reach = tuple(_span_of(w[:, s].any(axis=1)) for w, s in zip(weights, box, strict=True))
+    share = found[box].astype(np.float32)
+    for axis, (w, rows, columns) in enumerate(zip(weights, reach, box, strict=True)):
+        share = np.moveaxis(np.tensordot(w[rows, columns], share, axes=(1, axis)), 0, axis)
+    return share, reach
+
+
+def _span_of(flags: NDArray[np.bool_]) -> slice:
+    places = np.flatnonzero(flags)
+    return slice(int(places[0]), int(places[-1]) + 1)

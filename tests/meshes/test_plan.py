@@ -155,7 +155,7 @@ def test_exponents_without_a_point_are_numbers(phantom_plan: dict[str, Any]) -> 
 def test_plan_is_frozen(phantom_plan: dict[str, Any]) -> None:
     plan = load_plan(phantom_plan)
     with pytest.raises(ValueError, match="frozen"):
-        plan.title = "other"  # pyright: ignore[reportAttributeAccessIssue]
+        plan.title = "other"
 
 
 @pytest.mark.parametrize(
