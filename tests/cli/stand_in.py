@@ -26,7 +26,8 @@ def main() -> None:
     solver = LinearFieldSolver().install(patch)
 
     def wait(what: str, seconds: float) -> None:
-        print(what, file=sys.stderr, flush=True)
+        sys.stderr.write(what + "\n")
+        sys.stderr.flush()
         time.sleep(seconds)
 
     def write(directory: Path) -> None:

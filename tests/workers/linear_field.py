@@ -49,7 +49,7 @@ TINY_PLAN: dict[str, Any] = {
     "thresholds_v_per_cm": [400, 800],
     "generator": {"name": "small", "max_voltage_v": 900, "max_current_a": 4},
 }
-"""16 x 12 x 12 voxels with a target, an avoided structure, a needle that floats in the first pulse and a layer of air."""
+"""16 x 12 x 12 voxels: a target, an avoided structure, a needle that floats in the first pulse, a layer of air."""
 
 
 @dataclass

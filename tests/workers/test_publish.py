@@ -29,6 +29,12 @@ def content(directory: Path) -> dict[str, str]:
     return {p.name: p.read_text() for p in directory.rglob("*") if p.is_file()}
 
 
+def publish_and_raise(target: Path, error: BaseException, *, overwrite: bool = False) -> None:
+    with published_directory(target, overwrite=overwrite) as directory:
+        fill(directory)
+        raise error
+
+
 def run_and_die(target: Path, code: str, overwrite: bool = False) -> subprocess.CompletedProcess[str]:
     """Publish in another process, with `code` inside of the block."""
     script = f"""
@@ -54,9 +60,8 @@ def test_the_directory_appears_at_the_end_with_all_it_holds(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(3)])
 def test_an_exception_leaves_nothing_behind(tmp_path: Path, error: BaseException) -> None:
-    with pytest.raises(type(error)), published_directory(tmp_path / "out") as directory:
-        fill(directory)
-        raise error
+    with pytest.raises(type(error)):
+        publish_and_raise(tmp_path / "out", error)
     assert os.listdir(tmp_path) == []
 
 
@@ -83,9 +88,8 @@ def test_overwrite_replaces_all_at_the_end_or_nothing(tmp_path: Path) -> None:
     target = tmp_path / "out"
     target.mkdir()
     (target / "old").write_text("old")
-    with pytest.raises(ValueError, match="stop"), published_directory(target, overwrite=True) as directory:
-        fill(directory)
-        raise ValueError("stop")
+    with pytest.raises(ValueError, match="stop"):
+        publish_and_raise(target, ValueError("stop"), overwrite=True)
     assert content(target) == {"old": "old"}
     with published_directory(target, overwrite=True) as directory:
         fill(directory)
@@ -125,12 +129,8 @@ def test_the_old_content_comes_back_when_the_second_rename_fails(
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_a_resource_error(tmp_path: Path, number: int) -> None:
-    with (
-        pytest.raises(ResourceError, match=r"out: expected room to write .*nothing was written"),
-        published_directory(tmp_path / "out") as directory,
-    ):
-        fill(directory)
-        raise OSError(number, os.strerror(number))
+    with pytest.raises(ResourceError, match=r"out: expected room to write .*nothing was written"):
+        publish_and_raise(tmp_path / "out", OSError(number, os.strerror(number)))
     assert os.listdir(tmp_path) == []
 
 
