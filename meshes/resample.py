@@ -92,8 +92,8 @@ def _majority(labels: Labels, weights: list[NDArray[np.float32]]) -> Labels:
 
 def _share(found: NDArray[np.bool_], weights: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], Box]:
     """Share of each solve voxel that `found` fills, within the slices of the solve grid that it can reach."""
-    box = tuple(_span_of(found.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3))
-    reach = tuple(_span_of(w[:, s].any(axis=1)) for w, s in zip(weights, box, strict=True))
+    box = tuple(_span_of(np.asarray(found.any(axis=tuple(a for a in range(3) if a != axis)))) for axis in range(3))
+    reach = tuple(_span_of(np.asarray(w[:, s].any(axis=1))) for w, s in zip(weights, box, strict=True))
     share = found[box].astype(np.float32)
     for axis, (w, rows, columns) in enumerate(zip(weights, reach, box, strict=True)):
         share = np.moveaxis(np.tensordot(w[rows, columns], share, axes=(1, axis)), 0, axis)
