@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.typing import LineStyleType
 
 from . import figures_style as style
-from .figures_panel import draw_panel, full_colour_v_per_cm, isolines, layers_of
+from .figures_panel import draw_panel, full_colour_v_per_cm, isolines, layers_of, tip_marker
 from .report_data import Result
 from .report_format import percent
 from .report_planes import Plane, electrode_plane, orthogonal_plane
@@ -83,9 +85,9 @@ def _add_axes(figure: Figure, x: float, y: float, width: float, height: float) -
     return figure.add_axes((x / page_width, y / page_height, width / page_width, height / page_height))
 
 
-def _text(figure: Figure, x: float, y: float, text: str, **how: object) -> None:
+def _text(figure: Figure, x: float, y: float, text: str, **how: Any) -> None:
     page_width, page_height = figure.get_size_inches()
-    figure.text(x / page_width, y / page_height, style.plain(text), **{"color": style.INK, **how})  # pyright: ignore[reportArgumentType]
+    figure.text(x / page_width, y / page_height, style.plain(text), **{"color": style.INK, **how})
 
 
 def _say_no_oblique(figure: Figure, x: float, y: float) -> None:
@@ -132,7 +134,7 @@ def _draw_colour_bar(figure: Figure, result: Result, low: float, high: float) ->
     )
     for level, colour, dashes in isolines(result):
         bar.plot([0, 1], [level, level], color="white", linewidth=3.2)
-        bar.plot([0, 1], [level, level], color=colour, linewidth=1.8, linestyle=dashes)  # pyright: ignore[reportArgumentType]
+        bar.plot([0, 1], [level, level], color=colour, linewidth=1.8, linestyle=dashes)
     style.dress(bar)
     bar.set(xlim=(0, 1), ylim=(0, top), xticks=[])
     bar.yaxis.tick_right()
@@ -174,17 +176,25 @@ def line_handles(result: Result) -> list[Line2D]:
     handles = [
         Line2D(
             [], [], color=colour, linewidth=1.5, linestyle=dashes, label=f"{words[colour]}, {level:g} V/cm ({tissue})"
-        )  # pyright: ignore[reportArgumentType]
+        )
         for level, colour, dashes in isolines(result)
     ]
     if result.targets:
         handles.append(Line2D([], [], color=style.TARGET, linewidth=1.4, label="target"))
     if result.avoided:
         handles.append(Line2D([], [], color=style.AVOIDED, linewidth=1.4, linestyle=(0, (1.2, 1)), label="to spare"))
-    metal = dict(color=style.ELECTRODE, path_effects=style.cased(3.6, style.INK))
-    handles.append(Line2D([], [], linewidth=2.2, label="exposed metal", **metal))
-    handles.append(Line2D([], [], linewidth=1.4, linestyle=(0, (3, 2)), label="projected (off the slice)", **metal))
+    casing = style.cased(3.6, style.INK)
+    metal: tuple[tuple[float, LineStyleType, str], ...] = (
+        (2.2, "-", "exposed metal"),
+        (1.4, (0, (3, 2)), "projected (off the slice)"),
+    )
+    for width, dashes, label in metal:
+        line = Line2D(
+            [], [], color=style.ELECTRODE, linewidth=width, linestyle=dashes, label=label, path_effects=casing
+        )
+        handles.append(line)
     handles.append(Line2D([], [], color=style.SHAFT, linewidth=1.6, label="insulated shaft"))
-    tip = dict(marker="D", markersize=4, markerfacecolor=style.ELECTRODE, markeredgecolor=style.INK)
-    handles.append(Line2D([], [], linestyle="none", label="tip", **tip))
+    tip = tip_marker(0, 0, style.ELECTRODE)
+    tip.set_label("tip")
+    handles.append(tip)
     return handles

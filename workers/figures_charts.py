@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -97,11 +99,10 @@ def _pulse_layers(base: Layers, result: Result, index: int) -> Layers:
     return replace(base, field_v_per_cm=result.pulse_field_v_per_cm(index), electrodes=driven or None)
 
 
-def pulse_title(pulse: object) -> str:
+def pulse_title(pulse: Mapping[str, Any]) -> str:
     """'A-B, 1500 V'."""
-    assert hasattr(pulse, "get")
-    voltage = finite(pulse.get("voltage_v"))  # pyright: ignore[reportAttributeAccessIssue]
-    name = str(pulse.get("name", ""))  # pyright: ignore[reportAttributeAccessIssue]
+    voltage = finite(pulse.get("voltage_v"))
+    name = str(pulse.get("name", ""))
     return name if voltage is None else f"{name}, {voltage:g} V"
 
 
@@ -136,7 +137,7 @@ def histogram_figure(result: Result) -> Figure | None:
     return figure
 
 
-def _curve(histogram: dict[str, list[object]]) -> tuple[np.ndarray, np.ndarray]:
+def _curve(histogram: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Finite points (field V/cm, share) of a histogram."""
     pairs = zip(histogram.get("field_v_per_cm") or (), histogram.get("fraction_at_or_above") or (), strict=False)
     points = [(f, s) for a, b in pairs if (f := finite(a)) is not None and (s := finite(b)) is not None]
@@ -152,7 +153,7 @@ def _reached(field: np.ndarray, share: np.ndarray) -> np.ndarray:
 def _mark_thresholds(figure: Figure, result: Result) -> None:
     axes = figure.axes[0]
     for level, colour, dashes in isolines(result):
-        axes.axvline(level, color=colour, linestyle=dashes, linewidth=1.5)  # pyright: ignore[reportArgumentType]
+        axes.axvline(level, color=colour, linestyle=dashes, linewidth=1.5)
         word = "reversible" if colour == style.REVERSIBLE else "irreversible"
         if level < axes.get_xlim()[1]:
             axes.annotate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -78,7 +79,7 @@ def _sketch_needle(plane: Plane, needle: DrawnNeedle, near_mm: float) -> Sketch 
     elif steep:
         label, away = shown, np.array([1.0, 1.0]) / math.sqrt(2)
     else:
-        label, away = exposed[-1].points[-1], _as_seen(plane, drift)
+        label, away = exposed[-1].points[-1], plane.as_seen(drift)
     tip_shown = abs(distance) <= near_mm and (crossing is None or abs(distance) <= reach)
     return Sketch(
         needle.name,
@@ -103,7 +104,7 @@ def _strokes(
     rank = np.where(np.abs(distance) <= reach_mm, 0, np.where(np.abs(distance) <= near_mm, 1, 2))
     cuts = [0, *(np.flatnonzero(np.diff(rank)) + 1), count]
     strokes = []
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, last in itertools.pairwise(cuts):
         if rank[first] < 2:
             run = shown[first : min(last + 1, count)]
             strokes.append(Stroke(run, part, bool(rank[first] == 0)))
@@ -123,10 +124,10 @@ def _needle_crossing(plane: Plane, needle: DrawnNeedle) -> NDArray[np.float64] |
     side = np.cross(needle.direction, np.eye(3)[int(np.argmin(np.abs(needle.direction)))])
     side /= np.linalg.norm(side)
     other = np.cross(needle.direction, side)
-    angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)[:, None]
+    angle = (np.arange(48) * (math.tau / 48))[:, None]
     rim = middle + 0.5 * needle.diameter_mm * (np.cos(angle) * side + np.sin(angle) * other)
-    rim -= ((rim - middle) @ plane.normal / slope)[:, None] * needle.direction
-    return plane.project(rim)[0]
+    along = (rim - middle) @ plane.normal / slope
+    return plane.project(rim - along[:, None] * needle.direction)[0]
 
 
 def _sketch_plate(plane: Plane, plate: DrawnPlate, near_mm: float) -> Sketch | None:
@@ -140,14 +141,8 @@ def _sketch_plate(plane: Plane, plate: DrawnPlate, near_mm: float) -> Sketch | N
     outline = _hull(plane.project(cut)[0]) if in_plane else _hull(shown)
     middle = outline.mean(axis=0)
     farthest = outline[int(np.argmax(np.linalg.norm(outline - middle, axis=1)))]
-    away = _as_seen(plane, farthest - middle)
+    away = plane.as_seen(farthest - middle)
     return Sketch(plate.name, (Stroke(outline, "plate", in_plane, closed=True),), None, None, False, farthest, away)
-
-
-def _as_seen(plane: Plane, step: Point) -> Point:
-    """A step in the rulers' numbers as a unit vector, to the right and up on the picture."""
-    seen = step * np.array([math.copysign(1.0, plane.across.step), -math.copysign(1.0, plane.along.step)])
-    return seen / max(float(np.linalg.norm(seen)), 1e-9)
 
 
 def _hull(points: Point) -> Point:

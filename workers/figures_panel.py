@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import LineStyleType
 from numpy.typing import NDArray
 
 from . import figures_style as style
-from .figures_electrodes import Sketch, sketch
+from .figures_electrodes import Sketch, Stroke, sketch
 from .report_data import Result, Volume
 from .report_planes import Plane, inside_grid, take, take_field
-
 
 FINEST_MM = 0.4
 """Pixels that a field is interpolated to, about one dot of the printed page."""
@@ -59,9 +60,10 @@ def draw_panel(axes: Axes, plane: Plane, layers: Layers, *, labels: bool = True)
     rgba = style.field_rgba(field, top, full)
     axes.imshow(rgba, extent=plane.extent, origin="upper", interpolation="nearest")
     _draw_borders(axes, plane, tissue)
-    for masks, colour, dashes in ((layers.targets, style.TARGET, "-"), (layers.avoided, style.AVOIDED, (0, (1.2, 1)))):
-        for mask in masks.values():
-            _draw_outline(axes, plane, take(result, plane, mask) > 0, colour, dashes)
+    for mask in layers.targets.values():
+        _draw_outline(axes, plane, take(result, plane, mask) > 0, style.TARGET, "-")
+    for mask in layers.avoided.values():
+        _draw_outline(axes, plane, take(result, plane, mask) > 0, style.AVOIDED, (0, (1.2, 1.0)))
     wanted = [e for e in result.electrodes if layers.electrodes is None or e.name in layers.electrodes]
     sketches = [s for e in wanted if (s := sketch(plane, e)) is not None]
     _draw_isolines(axes, fine, field, result, sketches if labels else None)
@@ -98,7 +100,7 @@ def _draw_borders(axes: Axes, plane: Plane, tissue: NDArray[np.uint8]) -> None:
         axes.contour(columns, rows, mask, levels=[0.5], colors=["#30363d"], linewidths=0.4, alpha=0.55)
 
 
-def _draw_outline(axes: Axes, plane: Plane, mask: NDArray[np.bool_], colour: str, dashes: object) -> None:
+def _draw_outline(axes: Axes, plane: Plane, mask: NDArray[np.bool_], colour: str, dashes: LineStyleType) -> None:
     if min(plane.shape) < 2 or not mask.any() or mask.all():
         return
     rows, columns = plane.along.centres(plane.shape[0]), plane.across.centres(plane.shape[1])
@@ -127,8 +129,18 @@ def _draw_isolines(
         place = clearest_point(lines.allsegs[0], np.array(taken).reshape(-1, 2), plane.extent)
         if place is not None:
             taken.append(place)
-            how = dict(ha="center", va="center", fontweight="bold", fontsize=style.SMALL_PT, color=colour, zorder=5.5)
-            axes.text(place[0], place[1], f"{level:g}", path_effects=style.cased(2.6), **how)
+            axes.text(
+                float(place[0]),
+                float(place[1]),
+                f"{level:g}",
+                ha="center",
+                va="center",
+                fontsize=style.SMALL_PT,
+                fontweight="bold",
+                color=colour,
+                path_effects=style.cased(2.6),
+                zorder=5.5,
+            )
 
 
 def _points(item: Sketch) -> list[NDArray[np.float64]]:
@@ -151,50 +163,77 @@ def clearest_point(
     return vertices[int(room.argmax())]
 
 
-def isolines(result: Result) -> list[tuple[float, str, object]]:
+def isolines(result: Result) -> list[tuple[float, str, LineStyleType]]:
     """(level in V/cm, colour, dashes) of the thresholds that are known."""
     _, reversible, irreversible = result.thresholds
-    known = ((reversible, style.REVERSIBLE, "-"), (irreversible, style.IRREVERSIBLE, (0, (4, 1.2))))
+    known: tuple[tuple[float | None, str, LineStyleType], ...] = (
+        (reversible, style.REVERSIBLE, "-"),
+        (irreversible, style.IRREVERSIBLE, (0, (4, 1.2))),
+    )
     return [(float(level), colour, dashes) for level, colour, dashes in known if level]
 
 
-def draw_electrodes(axes: Axes, plane: Plane, sketches: Iterable[Sketch], names: bool = True) -> None:
+def draw_electrodes(axes: Axes, plane: Plane, sketches: Sequence[Sketch], names: bool = True) -> None:
+    """Metal bright and cased, insulated shafts thin and grey, projected parts dashed, tips as diamonds, names."""
+    cut = [s.label for s in sketches if s.crossing is not None]
+    middle = np.mean(cut, axis=0) if cut else None
     for item in sketches:
         for stroke in item.strokes:
-            points = np.vstack([stroke.points, stroke.points[:1]]) if stroke.closed else stroke.points
-            exposed = stroke.part != "shaft"
-            width = (2.6 if exposed else 1.6) if stroke.in_plane else (1.5 if exposed else 1.0)
-            axes.plot(
-                points[:, 0],
-                points[:, 1],
-                color=style.ELECTRODE if exposed else style.SHAFT,
-                linewidth=width,
-                linestyle="-" if stroke.in_plane else (0, (3, 2)),
-                path_effects=style.cased(width + 1.4, style.INK if exposed else "white"),
-                solid_capstyle="butt",
-                dash_capstyle="butt",
-                zorder=4 if exposed else 3.5,
-            )
+            _draw_stroke(axes, stroke)
         if item.crossing is not None:
             axes.fill(*item.crossing.T, facecolor=style.ELECTRODE, edgecolor=style.INK, linewidth=0.9, zorder=4.5)
         if item.tip is not None:
             face = style.ELECTRODE if item.tip_in_plane else "white"
-            tip = dict(marker="D", markersize=4, markeredgecolor=style.INK, markeredgewidth=0.8, zorder=5)
-            axes.plot(*item.tip, linestyle="none", markerfacecolor=face, **tip)
+            axes.add_line(tip_marker(float(item.tip[0]), float(item.tip[1]), face))
         if names:
-            _draw_name(axes, plane, item)
+            _draw_name(axes, plane, item, middle)
 
 
-def _draw_name(axes: Axes, plane: Plane, item: Sketch) -> None:
-    """The electrode's name beside its metal, kept within the frame."""
+def _draw_stroke(axes: Axes, stroke: Stroke) -> None:
+    points = np.vstack([stroke.points, stroke.points[:1]]) if stroke.closed else stroke.points
+    exposed = stroke.part != "shaft"
+    width = (2.6 if exposed else 1.6) if stroke.in_plane else (1.5 if exposed else 1.0)
+    axes.plot(
+        points[:, 0],
+        points[:, 1],
+        color=style.ELECTRODE if exposed else style.SHAFT,
+        linewidth=width,
+        linestyle="-" if stroke.in_plane else (0, (3, 2)),
+        path_effects=style.cased(width + 1.4, style.INK if exposed else "white"),
+        solid_capstyle="butt",
+        dash_capstyle="butt",
+        zorder=4 if exposed else 3.5,
+    )
+
+
+def tip_marker(x: float, y: float, face: str) -> Line2D:
+    """The diamond that marks a needle's tip."""
+    return Line2D(
+        [x],
+        [y],
+        linestyle="none",
+        marker="D",
+        markersize=4,
+        markerfacecolor=face,
+        markeredgecolor=style.INK,
+        markeredgewidth=0.8,
+        zorder=5,
+    )
+
+
+def _draw_name(axes: Axes, plane: Plane, item: Sketch, middle: NDArray[np.float64] | None) -> None:
+    """The electrode's name beside its metal, kept within the frame; those that are cut through are named outwards."""
     left, right, bottom, top = plane.extent
     low, high = np.minimum([left, bottom], [right, top]), np.maximum([left, bottom], [right, top])
     margin = 0.05 * (high - low)
-    anchor = np.clip(item.label, low + margin, high - margin)
+    x, y = np.clip(item.label, low + margin, high - margin)
+    away = item.away
+    if item.crossing is not None and middle is not None and np.linalg.norm(item.label - middle) > 1:
+        away = plane.as_seen(item.label - middle)
     axes.annotate(
         style.plain(item.name),
-        tuple(anchor),
-        xytext=tuple(8.5 * item.away),
+        (float(x), float(y)),
+        xytext=(8.5 * float(away[0]), 8.5 * float(away[1])),
         textcoords="offset points",
         ha="center",
         va="center",

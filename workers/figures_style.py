@@ -1,4 +1,7 @@
-"""Colours, type and helpers that all pictures share. Pictures use matplotlib's objects alone, never pyplot's global state."""
+"""Colours, type and helpers that all pictures share.
+
+Pictures use matplotlib's objects alone, never pyplot's global state, so that several threads may draw at once.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,7 @@ def tissue_colours(names: Sequence[str]) -> list[str]:
             colour, others = _OTHER_TISSUES[others % len(_OTHER_TISSUES)], others + 1
         colour = muted(colour)
         while colour in colours:
-            colour = to_hex(np.multiply(to_rgb(colour), 0.93))
+            colour = _hex(np.multiply(to_rgb(colour), 0.93))
         colours.append(colour)
     return colours
 
@@ -75,12 +78,17 @@ def tissue_colours(names: Sequence[str]) -> list[str]:
 def muted(colour: str, share: float = 0.42) -> str:
     """The colour drawn towards grey of the same lightness: hue is left to the field."""
     rgb = np.array(to_rgb(colour))
-    return to_hex(rgb + share * (rgb @ (0.2126, 0.7152, 0.0722) - rgb))
+    return _hex(rgb + share * (rgb @ (0.2126, 0.7152, 0.0722) - rgb))
+
+
+def _hex(rgb: NDArray[np.float64]) -> str:
+    red, green, blue = (float(c) for c in rgb)
+    return to_hex((red, green, blue))
 
 
 @cache
 def field_colours() -> Colormap:
-    """Perceptually uniform, light for a weak field and dark for a strong one, so that the anatomy shows through below."""
+    """Perceptually uniform, light for a weak field and dark for a strong one: the anatomy shows through a weak one."""
     base = mpl.colormaps["magma_r"](np.linspace(0.02, 0.92, 256))
     return ListedColormap(base, "field")
 
@@ -120,12 +128,14 @@ def plain(text: object) -> str:
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
+    """An empty white page with its own Agg canvas."""
     figure = Figure(figsize=(width_in, height_in), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
     return buffer.getvalue()

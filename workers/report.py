@@ -42,7 +42,6 @@ def write_report(result_dir: Path) -> None:
         FileNotFoundError: the directory lacks summary.json or result.zarr.
         ValueError: what it holds is not a result.
     """
-    result_dir = Path(result_dir)
     result = read_result(result_dir)
     coverage = png(coverage_figure(result))
     _replace(result_dir / "coverage.png", coverage)
@@ -60,8 +59,7 @@ def report_html(result: Result, coverage: bytes) -> str:
             warnings(result),
             pictures(result, coverage),
             section("Currents and generator", currents_table(result), _generator(result)),
-            section("Structures to spare", avoided_table(result)) if result.avoided else "",
-            section("Volumes", targets_table(result) if result.targets else "", volumes_table(result)),
+            measures(result),
             section("Tissues", _TISSUE_WORDS, tissues_table(result)),
             section("Solver", certificate_table(result), _solver_words(result)),
             provenance(result),
@@ -71,6 +69,7 @@ def report_html(result: Result, coverage: bytes) -> str:
 
 
 def header(result: Result) -> Html:
+    """The plan's title and description, when and by what it was computed."""
     created = result.summary.get("created") or result.attributes.get("created") or ""
     words = [
         f"Computed {escape(str(created))}" if created else "",
@@ -87,28 +86,41 @@ def header(result: Result) -> Html:
 
 
 def pictures(result: Result, coverage: bytes) -> Html:
+    """The main picture, the pulses and the histogram."""
     top = result.thresholds.scale_top_v_per_cm
     through = "the target's centre" if result.targets else "the electrodes"
     turned = " The grid is turned against the patient's axes: slices follow the grid." if is_oblique(result) else ""
     caption = (
-        f"Slices through {through}, and a slice in the electrodes' plane. Axial and coronal slices are shown as in radiology: "
-        f"the patient's right is on the left of the picture. Colour: |E|, clipped above {top:g} V/cm. Metal up to {NEAR_MM:g} mm "
-        f"off a slice is projected onto it, dashed; a diamond marks the tip, white when it is off the slice.{turned}"
+        f"Slices through {through}, and a slice in the electrodes' plane. Axial and coronal slices are shown as in "
+        f"radiology: the patient's right is on the left of the picture. Colour: |E|, clipped above {top:g} V/cm. "
+        f"Metal up to {NEAR_MM:g} mm off a slice is projected onto it, dashed; a diamond marks the tip, "
+        f"white when it is off the slice.{turned}"
     )
     alt = (
         f"Coronal, sagittal, axial and oblique slices with anatomy, electrodes and electric field. {headline(result)}."
     )
     parts = [picture(coverage, alt, caption, "lead")]
     if result.pulses:
-        words = "Each pulse alone, in the slice where it reaches the reversible threshold over the largest area; colours as above."
-        alt = f"Electric field of each of {len(result.pulses)} pulses: {', '.join(str(p.get('name')) for p in result.pulses)}."
+        words = (
+            "Each pulse alone, in the slice where most of the area reaches the reversible threshold; colours as above."
+        )
+        names = ", ".join(str(pulse.get("name")) for pulse in result.pulses)
+        alt = f"Electric field of each of {len(result.pulses)} pulses: {names}."
         parts.append(picture(png(pulses_figure(result)), alt, words))
-    histogram = histogram_figure(result)
+    histogram = histogram_figure(result) if result.converged else None
     if histogram is not None:
         words = "Field-volume histogram: the share of the target's tissue, metal excluded, at or above each field."
         alt = "Falling curve of the target's share at or above a field, with the thresholds as vertical lines."
         parts.append(picture(png(histogram), alt, words, "half"))
     return section("Electric field", *parts)
+
+
+def measures(result: Result) -> Html:
+    """What is held against thresholds and limits; withheld when there is no result to hold."""
+    if not result.converged:
+        return section("Volumes and structures", "<p>Not given, because the solve did not converge.</p>")
+    spared = section("Structures to spare", avoided_table(result)) if result.avoided else ""
+    return Html(spared + section("Volumes", targets_table(result) if result.targets else "", volumes_table(result)))
 
 
 def _generator(result: Result) -> Html:
@@ -118,10 +130,8 @@ def _generator(result: Result) -> Html:
     title = generator.get("title") or spoken(generator.get("name", ""))
     unsure = " <b>These limits are unverified.</b>" if generator.get("verified") is False else ""
     note = f" {text(generator.get('note'))}" if generator.get("note") else ""
-    return Html(
-        f"<p>{text(title)}: at most {exact(generator.get('max_voltage_v'))} V and {exact(generator.get('max_current_a'))} A "
-        f"(source: {text(generator.get('source'))}).{unsure}{note}</p>"
-    )
+    limits = f"{exact(generator.get('max_voltage_v'))} V and {exact(generator.get('max_current_a'))} A"
+    return Html(f"<p>{text(title)}: at most {limits} (source: {text(generator.get('source'))}).{unsure}{note}</p>")
 
 
 _TISSUE_WORDS = Html(
@@ -133,15 +143,15 @@ def _solver_words(result: Result) -> Html:
     timings = result.summary.get("timings_s") or {}
     shape, spacing = (result.summary.get("grid") or {}).get("shape") or result.shape, result.spacing_mm
     times = ", ".join(f"{spoken(k)} {number(v)} s" for k, v in timings.items())
-    cross = "\N{MULTIPLICATION SIGN}"
-    return Html(
-        f"<p>Grid {escape(f' {cross} '.join(str(n) for n in shape))} voxels of "
-        f"{escape(f' {cross} '.join(exact(float(h)) for h in spacing))} mm. Device: {text(result.summary.get('device'))}."
-        f"{f' Time: {escape(times)}.' if times else ''}</p>"
-    )
+    cross = " \N{MULTIPLICATION SIGN} "
+    voxels, size = cross.join(str(n) for n in shape), cross.join(exact(float(h)) for h in spacing)
+    device = text(result.summary.get("device"))
+    took = f" Time: {escape(times)}." if times else ""
+    return Html(f"<p>Grid {escape(voxels)} voxels of {size} mm. Device: {device}.{took}</p>")
 
 
 def provenance(result: Result) -> Html:
+    """What it was made from: notes, inputs with their hashes, versions, the plan."""
     warned = set(map(str, result.summary.get("warnings") or ()))
     notes = [n for n in result.summary.get("notes") or () if str(n.get("message")) not in warned]
     items = "".join(
@@ -159,10 +169,12 @@ def provenance(result: Result) -> Html:
 
 
 def as_yaml(data: Any) -> str:
+    """Nested data in the notation of plans."""
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None).strip()
 
 
 def disclaimer(result: Result) -> Html:
+    """What this is not."""
     stated = str(result.summary.get("disclaimer") or "")
     return Html(f'<div class="disclaimer"><p><b>{escape(DISCLAIMER)}</b> {escape(stated)}</p></div>')
 

@@ -1,7 +1,7 @@
-"""What the report reads: one result directory, its maps turned so that the axes grow towards right, anterior and superior.
+"""What the report reads: one result directory, its maps turned so that their axes grow towards R, A and S.
 
-Everything downstream (planes, pictures, tables) works on this one object and knows nothing of the store's layout or of the
-axis order that the scan came in.
+Everything downstream (planes, pictures, tables) works on this one object and knows nothing of the store's layout or
+of the axis order that the scan came in.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class DrawnNeedle:
 
 @dataclass(frozen=True)
 class DrawnPlate:
-    """A rectangular block in patient millimetres; size_mm is measured along the three axes (width, height, thickness)."""
+    """A rectangular block in patient millimetres; size_mm (width, height, thickness) is measured along its axes."""
 
     name: str
     centre_mm: NDArray[np.float64]
@@ -103,7 +103,7 @@ class Result:
 
     @property
     def spacing_mm(self) -> NDArray[np.float64]:
-        return np.linalg.norm(self.affine[:3, :3], axis=0)
+        return np.linalg.norm(self.affine[:3, :3], axis=0).astype(np.float64)
 
     @cached_property
     def plan(self) -> Mapping[str, Any]:
@@ -171,11 +171,12 @@ class Result:
         return self.affine[:3, :3] @ np.asarray(index, float) + self.affine[:3, 3]
 
     def index_of(self, position_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.linalg.solve(self.affine[:3, :3], position_mm - self.affine[:3, 3])
+        offset = np.asarray(position_mm, np.float64) - self.affine[:3, 3]
+        return np.linalg.inv(self.affine[:3, :3]) @ offset
 
     @cached_property
     def centre_index(self) -> tuple[int, int, int]:
-        """The voxel the slices pass through: middle of the first target, else of the exposed metal, else of the grid."""
+        """The voxel that slices pass through: middle of the first target, else of all metal, else of the grid."""
         mask = next((m for name in self.targets if (m := self.structure(name)) is not None and m.any()), None)
         if mask is not None:
             centre = np.argwhere(mask).mean(axis=0)

@@ -45,6 +45,7 @@ def exact(value: Any) -> str:
 
 
 def scientific(value: Any) -> str:
+    """Two digits and a power of ten."""
     x = finite(value)
     return NOTHING if x is None else f"{x:.1e}"
 
@@ -64,6 +65,7 @@ def percent(fraction: Any) -> str:
 
 
 def cubic_cm(volume_mm3: Any) -> str:
+    """A volume given in mm3, in cm3."""
     x = finite(volume_mm3)
     return NOTHING if x is None else number(x / 1000)
 

@@ -1,4 +1,4 @@
-"""The page around the report's parts: style sheet and skeleton. No script, no link, nothing fetched."""
+"""The page around the report's parts: the document's skeleton. No script, no link, nothing fetched."""
 
 from __future__ import annotations
 
@@ -7,77 +7,9 @@ from collections.abc import Iterable
 from html import escape
 
 from .report_format import Html
+from .report_style import STYLE
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
-_STYLE = """
-:root { color-scheme: light; --ink: #1d2733; --quiet: #5d6b7a; --line: #d5dbe1; --ground: #f6f8fa;
-  --good: #1a6b4a; --good-ground: #e3f3ea; --bad: #b42318; --bad-ground: #fdecea; --doubt: #8a5a00; --doubt-ground: #fff4d6; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #fff; color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial,
-  "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums lining-nums; }
-main { max-width: 1180px; margin: 0 auto; padding: 36px 40px 48px; }
-h1 { font-size: 27px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -0.01em; }
-h2 { font-size: 18px; margin: 40px 0 12px; padding-top: 12px; border-top: 1px solid var(--line); }
-p { margin: 0 0 10px; max-width: 85ch; }
-small, .quiet { color: var(--quiet); }
-small { font-size: 0.86em; }
-.lede { font-size: 16px; }
-.meta { color: var(--quiet); font-size: 13.5px; }
-.banner { background: var(--bad); color: #fff; padding: 20px 24px; border-radius: 6px; margin: 20px 0; }
-.banner strong { display: block; font-size: 24px; line-height: 1.25; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 14px; margin: 22px 0 0; }
-.card { border: 1px solid var(--line); border-top: 4px solid var(--quiet); border-radius: 6px; padding: 14px 18px 12px; }
-.card.good { border-top-color: var(--good); } .card.bad { border-top-color: var(--bad); }
-.card.doubt { border-top-color: #d99a00; }
-.card h3 { margin: 0; font-size: 13px; font-weight: 600; color: var(--quiet); }
-.card .answer { font-size: 25px; font-weight: 700; line-height: 1.25; margin: 2px 0 6px; letter-spacing: -0.01em; }
-.card p { font-size: 14px; margin: 0 0 4px; }
-.meter { position: relative; height: 8px; background: #e6eaee; border-radius: 4px; overflow: hidden; margin: 4px 0 9px; }
-.meter i { display: block; height: 100%; background: #0072b2; }
-.notes { margin: 22px 0 0; padding: 12px 18px; border-radius: 6px; background: var(--doubt-ground); border-left: 4px solid #d99a00; }
-.notes h2 { margin: 0 0 6px; padding: 0; border: 0; font-size: 15px; }
-.notes ul, .list { margin: 0; padding-left: 20px; } .notes li, .list li { margin: 3px 0; }
-figure { margin: 14px 0 22px; } figure img { display: block; width: 100%; height: auto; }
-figure.half img { width: auto; max-width: 100%; height: 400px; }
-figcaption { color: var(--quiet); font-size: 13.5px; margin-top: 6px; max-width: 100ch; }
-.wide { overflow-x: auto; margin: 0 0 20px; }
-table { border-collapse: collapse; font-size: 13.5px; line-height: 1.4; min-width: 50%; }
-caption { text-align: left; font-weight: 600; padding: 0 0 6px; font-size: 14px; }
-th, td { text-align: left; vertical-align: top; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--line); font-weight: 400; }
-thead th { font-weight: 600; color: var(--quiet); font-size: 12.5px; vertical-align: bottom; border-bottom: 1.5px solid #9aa6b2; }
-td.n, th.n { text-align: right; white-space: nowrap; }
-tbody th { font-weight: 600; }
-tr.first th, tr.first td { border-top: 1.5px solid #b8c1ca; }
-tr.bad > * { background: var(--bad-ground); } tr.doubt > * { background: var(--doubt-ground); }
-tr.doubt th:empty, tr.doubt th[scope=row] { background: none; }
-.badge { display: inline-block; border-radius: 9px; padding: 0 8px; font-size: 12px; font-weight: 600; white-space: nowrap; }
-.badge.good { color: var(--good); background: var(--good-ground); } .badge.bad { color: #fff; background: var(--bad); }
-.badge.doubt { color: var(--doubt); background: #ffe7a8; } .badge.plain { color: var(--quiet); background: #eef1f4; }
-details { margin: 8px 0; } summary { cursor: pointer; font-weight: 600; }
-pre { background: var(--ground); border: 1px solid var(--line); border-radius: 6px; padding: 12px 14px; margin: 8px 0; overflow-x: auto;
-  font: 12.5px/1.45 ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-.disclaimer { margin-top: 36px; padding: 14px 18px; border: 1.5px solid var(--ink); border-radius: 6px; font-size: 14px; }
-.disclaimer p { margin: 0; max-width: none; }
-@page { size: A4; margin: 13mm 12mm 14mm; }
-@media print {
-  body { font-size: 9.5pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-  main { max-width: none; padding: 0; }
-  h1 { font-size: 17pt; } h2 { font-size: 12pt; margin: 16pt 0 6pt; padding-top: 6pt; break-after: avoid; }
-  .cards { grid-template-columns: repeat(3, 1fr); gap: 8pt; margin-top: 10pt; }
-  .card { padding: 7pt 9pt; } .card .answer { font-size: 14pt; } .card p, .meta, figcaption, .disclaimer { font-size: 8.5pt; }
-  .notes { margin-top: 10pt; padding: 6pt 10pt; font-size: 8.5pt; }
-  figure, .card, .notes, .banner, .disclaimer, tr { break-inside: avoid; }
-  figure img { max-height: 225mm; width: auto; max-width: 100%; margin: 0 auto; }
-  figure.lead img { max-height: 158mm; }
-  figure.half img { height: auto; max-height: 75mm; margin: 0; }
-  .wide { overflow: visible; } table { font-size: 7.6pt; } thead th { font-size: 7.2pt; } caption { font-size: 9pt; }
-  th, td { padding: 2.5pt 6pt 2.5pt 0; } .badge { font-size: 7pt; padding: 0 4pt; }
-  thead { display: table-header-group; }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 7.5pt; }
-  details::details-content { content-visibility: visible; block-size: auto; }
-}
-"""
 
 
 def page(title: str, parts: Iterable[str]) -> str:
@@ -87,12 +19,13 @@ def page(title: str, parts: Iterable[str]) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{_STYLE}</style></head>\n'
+        f'<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{STYLE}</style></head>\n'
         f"<body><main>\n{body}\n</main></body></html>\n"
     )
 
 
 def section(heading: str, *parts: str) -> Html:
+    """A part of the page under a heading; parts are markup."""
     return Html(f"<section><h2>{escape(heading)}</h2>{''.join(parts)}</section>")
 
 
@@ -101,7 +34,8 @@ def picture(png: bytes, alt: str, caption: str, kind: str = "") -> Html:
     width, height = _png_size(png)
     data = base64.b64encode(png).decode("ascii")
     return Html(
-        f'<figure class="{kind}"><img width="{width}" height="{height}" alt="{escape(alt)}" src="data:image/png;base64,{data}">'
+        f'<figure class="{kind}"><img width="{width}" height="{height}" alt="{escape(alt)}" '
+        f'src="data:image/png;base64,{data}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

@@ -1,7 +1,8 @@
 """Planes through the patient: which samples of a map make a picture, which way round, and where a point falls in it.
 
 A picture's first row is its top and its first column its left, as one sees it. Axial and coronal planes are shown as in
-radiology: the patient's right is on the picture's left. Sagittal planes are seen from the patient's left: front on the left.
+radiology: the patient's right is on the picture's left. Sagittal planes are seen from the patient's left: the front is
+on the left.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Ruler(NamedTuple):
     step: float
 
     def centres(self, count: int) -> NDArray[np.float64]:
-        return self.start + self.step * np.arange(count)
+        return (self.start + self.step * np.arange(count)).astype(np.float64)
 
     def refined(self, factor: int) -> Ruler:
         step = self.step / factor
@@ -102,7 +103,7 @@ class Plane:
         return self.shape[1] * self.pixel_mm[0], self.shape[0] * self.pixel_mm[1]
 
     def refined(self, factor: int) -> Plane:
-        """The same rectangle in pixels `factor` times finer; no longer a voxel layer, so maps are interpolated in it."""
+        """The same rectangle in pixels `factor` times finer; maps are interpolated in it, as in an oblique plane."""
         if factor <= 1:
             return self
         width, height = self.pixel_mm
@@ -117,6 +118,11 @@ class Plane:
             along=self.along.refined(factor),
             section=None,
         )
+
+    def as_seen(self, step: Point) -> Point:
+        """A step in the rulers' numbers as a unit vector, to the right and up on the picture."""
+        seen = step * np.array([math.copysign(1.0, self.across.step), -math.copysign(1.0, self.along.step)])
+        return seen / max(float(np.linalg.norm(seen)), 1e-9)
 
     def project(self, points_mm: Point) -> tuple[Point, Point]:
         """Ruler coordinates (..., 2) of patient points (..., 3), and their signed distance (...) from the plane, mm."""
@@ -340,4 +346,4 @@ def _pair_badness(pair: Sequence[Drawn], centre_mm: Point) -> tuple[float, float
     """Out-of-plane miss plus distance of the target's centre (to the mm), then the smaller the wider apart."""
     through, normal, miss = fit_plane([e.spine_mm for e in pair])
     apart = np.linalg.norm(pair[0].spine_mm.mean(axis=0) - pair[1].spine_mm.mean(axis=0))
-    return round(miss + abs((centre_mm - through) @ normal)), -float(apart)
+    return round(miss + abs(float((centre_mm - through) @ normal))), -float(apart)

@@ -45,6 +45,7 @@ def targets_table(result: Result) -> Html:
 
 
 def avoided_table(result: Result) -> Html:
+    """The largest field in each structure to spare, against the plan's limit."""
     heads = ("Structure to spare", "volume, cm\N{SUPERSCRIPT THREE}", "limit, V/cm", "maximum |E|, V/cm")
     heads += ("above the limit, mm\N{SUPERSCRIPT THREE}", "finding")
     rows, classes = [], []
@@ -152,33 +153,30 @@ def generator_mark(pulse: Mapping[str, Any]) -> Html:
 
 def tissues_table(result: Result) -> Html:
     """Every value that entered the solve, with where it comes from."""
-    heads = ("Tissue", "quantity", "source", "verified", "value", "unit")
+    heads = ("Tissue", "quantity", "value", "unit", "verified", "source")
     rows, classes = [], []
     for entry in result.summary.get("tissues") or ():
-        law = entry.get("law")
-        title = (
-            f"{spoken(entry.get('name', ''))} ({spoken(law)})"
-            if isinstance(law, str)
-            else spoken(entry.get("name", ""))
-        )
+        law = f" ({spoken(entry['law'])})" if isinstance(entry.get("law"), str) else ""
         for index, value in enumerate(tissue_values(entry)):
-            verified = bool(value.get("verified", False))
+            tissue = text(spoken(entry.get("name", "")) + law) if index == 0 else ""
             quantity = QUANTITIES.get(str(value["name"]), _without_unit(str(value["name"])))
-            shown = number(value.get("value")) if finite(value.get("value")) is not None else text(value.get("value"))
-            spread = finite(value.get("sd"))
-            shown += f" \N{PLUS-MINUS SIGN} {number(spread)}" if spread is not None else ""
-            rows.append(
-                (Html(text(title)) if index == 0 else Html(""), quantity, _source(value), _status(value), shown)
-            )
-            rows[-1] += (text(value.get("unit")) if value.get("unit") else Html(""),)
-            classes.append(" ".join(c for c in ("first" if index == 0 else "", "" if verified else "doubt") if c))
-    return table("Tissues as solved", heads, rows, words=(0, 1, 2, 3, 5), classes=classes)
+            unit = text(value.get("unit")) if value.get("unit") else ""
+            rows.append((Html(tissue), quantity, _value(value), Html(unit), _status(value), _source(value)))
+            classes.append(" ".join(("first",) * (index == 0) + ("doubt",) * (not value.get("verified"))))
+    return table("Tissues as solved", heads, rows, words=(0, 1, 3, 4, 5), classes=classes)
 
 
 def _without_unit(name: str) -> str:
     for unit in _UNITS:
         name = name.removesuffix(unit)
     return spoken(name)
+
+
+def _value(value: Mapping[str, Any]) -> str:
+    known, spread = finite(value.get("value")), finite(value.get("sd"))
+    if known is None:
+        return text(value.get("value"))
+    return exact(known) + (f" \N{PLUS-MINUS SIGN} {exact(spread)}" if spread is not None else "")
 
 
 def _source(value: Mapping[str, Any]) -> Html:

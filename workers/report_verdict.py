@@ -37,6 +37,7 @@ def verdict(result: Result) -> Html:
 
 
 def target_card(result: Result, name: str, target: Mapping[str, Any]) -> Html:
+    """How much of one target is covered, and what its weakest part sees."""
     share = finite((target.get("coverage") or {}).get("reversible"))
     heading = f"Target: {spoken(name)}"
     if share is None:
@@ -60,6 +61,7 @@ def target_card(result: Result, name: str, target: Mapping[str, Any]) -> Html:
 
 
 def spared_card(result: Result) -> Html:
+    """The largest field in each structure to spare."""
     if not result.avoided:
         return card("To spare", "none named", ("The plan names no structure to spare.",), "plain")
     over = [name for name, found in result.avoided.items() if found.get("exceeded")]
@@ -72,6 +74,7 @@ def spared_card(result: Result) -> Html:
 
 
 def generator_card(result: Result) -> Html:
+    """Whether the generator delivers what the plan asks."""
     generator = result.summary.get("generator")
     verdicts = [pulse.get("within_generator_limits") for pulse in result.pulses]
     amperes = [a for pulse in result.pulses if (a := delivered_a(pulse)) is not None]
@@ -87,15 +90,15 @@ def generator_card(result: Result) -> Html:
 
 
 def card(heading: str, answer: str, lines: tuple[str, ...] | list[str], kind: str, bar: str = "") -> Html:
+    """One boxed question with its answer; kind is 'good', 'bad', 'doubt' or 'plain', `bar` is markup."""
     body = "".join(f"<p>{text(line)}</p>" for line in lines if line)
-    return Html(
-        f'<div class="card {kind}"><h3>{escape(heading)}</h3><div class="answer">{escape(answer)}</div>{bar}{body}</div>'
-    )
+    answered = f'<div class="answer">{escape(answer)}</div>{bar}{body}'
+    return Html(f'<div class="card {kind}"><h3>{escape(heading)}</h3>{answered}</div>')
 
 
 def warnings(result: Result) -> Html:
     """What may change a reader's conclusions."""
     found = [str(w) for w in result.summary.get("warnings") or ()]
     if not found:
-        return Html('<div class="notes"><h2>Warnings</h2>None.</div>')
+        return Html('<div class="notes none"><h2>Warnings</h2>None.</div>')
     return Html(f'<div class="notes"><h2>Warnings</h2><ul>{"".join(f"<li>{escape(w)}</li>" for w in found)}</ul></div>')

@@ -1,4 +1,4 @@
-"""A synthetic result directory, written as a run would write it, with an anatomy that no mirror image of it resembles."""
+"""A synthetic result directory, as a run would write it, with an anatomy that no mirror image of it resembles."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def metal_at(points: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def tissue_entry(name: str) -> dict[str, Any]:
     constant = name in ("air", "bone_cortical")
-    value = dict(source="a paper, 2001", status="READ", confidence="high", verified=True)
-    doubtful = dict(source="memory", status="RECALL", confidence="low", verified=False)
+    value = {"source": "a paper, 2001", "status": "READ", "confidence": "high", "verified": True}
+    doubtful = {"source": "memory", "status": "RECALL", "confidence": "low", "verified": False}
     return {
         "name": name,
         "law": "constant" if constant else "ramp",
@@ -96,9 +96,7 @@ def tissue_entry(name: str) -> dict[str, Any]:
     }
 
 
-def summary_of(
-    field_v_per_cm: NDArray[np.float32], tumour: NDArray[np.bool_], cord: NDArray[np.bool_]
-) -> dict[str, Any]:
+def summary_of(field_v_per_cm: NDArray[Any], tumour: NDArray[np.bool_], cord: NDArray[np.bool_]) -> dict[str, Any]:
     inside = field_v_per_cm[tumour]
     edges = np.linspace(0, 2000, 101)
     solver = {
