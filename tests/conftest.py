@@ -20,7 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
-    """shared_data("reference/fem_cases.json"): a path in the optional data folder; skips the test when it isn't there."""
+    """shared_data("reference/fem_cases.json"): a path in the optional data; skips the test when it isn't there."""
 
     def find(name: str) -> Path:
         folder = os.environ.get(SHARED_DATA)
