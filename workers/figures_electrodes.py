@@ -124,10 +124,12 @@ def _needle_crossing(plane: Plane, needle: DrawnNeedle) -> NDArray[np.float64] |
     side = np.cross(needle.direction, np.eye(3)[int(np.argmin(np.abs(needle.direction)))])
     side /= np.linalg.norm(side)
     other = np.cross(needle.direction, side)
-    angle = (np.arange(48) * (math.tau / 48))[:, None]
-    rim = middle + 0.5 * needle.diameter_mm * (np.cos(angle) * side + np.sin(angle) * other)
+    angle = [i * math.tau / 48 for i in range(48)]
+    circle = np.array([[math.cos(a), math.sin(a)] for a in angle])
+    rim = middle + 0.5 * needle.diameter_mm * (circle @ np.stack([side, other]))
     along = (rim - middle) @ plane.normal / slope
-    return plane.project(rim - along[:, None] * needle.direction)[0]
+    ellipse: Point = rim - along[:, None] * needle.direction
+    return plane.project(ellipse)[0]
 
 
 def _sketch_plate(plane: Plane, plate: DrawnPlate, near_mm: float) -> Sketch | None:

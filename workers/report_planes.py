@@ -263,7 +263,9 @@ def take(result: Result, plane: Plane, volume: Volume) -> Volume:
     if plane.section is not None:
         axis, index = plane.section
         return np.take(volume, index, axis=axis).T[::-1, ::-1]
-    return map_coordinates(volume, pixel_indices(result, plane), order=0, mode="constant", cval=0)
+    # mode "constant" would lose the outer half of the outermost voxels
+    nearest = map_coordinates(volume, pixel_indices(result, plane), order=0, mode="nearest")
+    return np.where(inside_grid(result, plane), nearest, 0)
 
 
 def inside_grid(result: Result, plane: Plane) -> NDArray[np.bool_]:
