@@ -128,8 +128,7 @@ def _needle_crossing(plane: Plane, needle: DrawnNeedle) -> NDArray[np.float64] |
     circle = np.array([[math.cos(a), math.sin(a)] for a in angle])
     rim = middle + 0.5 * needle.diameter_mm * (circle @ np.stack([side, other]))
     along = (rim - middle) @ plane.normal / slope
-    ellipse: Point = rim - along[:, None] * needle.direction
-    return plane.project(ellipse)[0]
+    return plane.project(np.asarray(rim - along[:, None] * needle.direction, np.float64))[0]
 
 
 def _sketch_plate(plane: Plane, plate: DrawnPlate, near_mm: float) -> Sketch | None:
