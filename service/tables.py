@@ -50,8 +50,8 @@ def result_tables(summary: RunSummary, where: str) -> RenderableType:
     if summary.avoid:
         table = _table("to spare", "volume (mm3)", "limit (V/cm)", "largest (V/cm)", "above limit (mm3)", "")
         for name, a in summary.avoid.items():
-            verdict = "[red]exceeded[/]" if a.exceeded else "kept"
-            row = (_number(a.limit_v_per_cm), _number(a.max_v_per_cm), f"{a.volume_above_limit_mm3:.3g}", verdict)
+            verdict = {None: "unknown", True: "[red]exceeded[/]", False: "kept"}[a.exceeded]
+            row = (_number(a.limit_v_per_cm), _number(a.max_v_per_cm), _number(a.volume_above_limit_mm3), verdict)
             table.add_row(escape(name), f"{a.volume_mm3:,.0f}", *row)
         parts.append(table)
     volumes = summary.volumes_mm3
@@ -138,6 +138,10 @@ def _names(names: Sequence[str]) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
+
+
+def _volume(mm3: float | None) -> str:
+    return "-" if mm3 is None else f"{mm3:,.0f} mm3"
 
 
 def _percent(share: float | None) -> str:

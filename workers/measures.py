@@ -43,7 +43,8 @@ def measure_volumes(scene: Scene, samples: FieldSamples) -> Volumes:
     reversible, irreversible = tissue_thresholds_v_per_m(scene)
     fixed = [key * V_PER_M_PER_V_PER_CM for key in scene.plan.thresholds_v_per_cm]
     lowest = min(float(reversible.min()), float(irreversible.min()), *fixed)
-    samples = subset(samples, samples.field_v_per_m + samples.spread_v_per_m >= lowest)
+    # not "keep >= lowest": a field that is not a number must reach the sums and make them null
+    samples = subset(samples, ~(samples.field_v_per_m + samples.spread_v_per_m < lowest))
     tissue = scene.tissue.reshape(-1)[samples.voxel]
     return Volumes(
         reversible=_volume_mm3(samples, reversible[tissue]),
@@ -66,7 +67,8 @@ def measure_target(scene: Scene, samples: FieldSamples, name: str) -> TargetMeas
     inside = subset(samples, mask.reshape(-1)[samples.voxel])
     tissue = scene.tissue.reshape(-1)[inside.voxel]
     reversible, irreversible = tissue_thresholds_v_per_m(scene)
-    quantiles = coverage.quantiles_v_per_m(inside, QUANTILES) / V_PER_M_PER_V_PER_CM
+    known = bool(np.isfinite(inside.field_v_per_m).all())
+    quantiles = coverage.quantiles_v_per_m(inside, QUANTILES) / V_PER_M_PER_V_PER_CM * (1 if known else math.nan)
     edges = histogram_edges_v_per_cm(scene)
     return TargetMeasures(
         volume_mm3=_voxels_mm3(scene, mask),
@@ -96,13 +98,14 @@ def measure_avoided_one(scene: Scene, samples: FieldSamples, name: str, limit_v_
     mask = scene.structures[name]
     inside = subset(samples, mask.reshape(-1)[samples.voxel])
     largest = finite(inside.field_v_per_m.max() / V_PER_M_PER_V_PER_CM) if len(inside.voxel) else None
-    exceeded = largest is not None and largest > limit_v_per_cm
+    exceeded = None if largest is None else largest > limit_v_per_cm
+    above_mm3 = _volume_mm3(inside, limit_v_per_cm * V_PER_M_PER_V_PER_CM) if exceeded is not False else 0.0
     return AvoidMeasures(
         volume_mm3=_voxels_mm3(scene, mask),
         tissue_volume_mm3=coverage.volume_m3(inside) * MM3_PER_M3,
         limit_v_per_cm=limit_v_per_cm,
         max_v_per_cm=largest,
-        volume_above_limit_mm3=_volume_mm3(inside, limit_v_per_cm * V_PER_M_PER_V_PER_CM) if exceeded else 0.0,
+        volume_above_limit_mm3=above_mm3,
         exceeded=exceeded,
     )
 
@@ -144,7 +147,7 @@ def _round_up(step: float) -> float:
 
 
 def _histogram(samples: FieldSamples, edges_v_per_cm: Sequence[float]) -> Histogram:
-    if not len(samples.voxel):
+    if not np.isfinite(samples.field_v_per_m).all() or not len(samples.voxel):
         return Histogram(field_v_per_cm=[], fraction_at_or_above=[])
     shares = coverage.cumulative_histogram(samples, np.asarray(edges_v_per_cm) * V_PER_M_PER_V_PER_CM)
     return Histogram(field_v_per_cm=list(edges_v_per_cm), fraction_at_or_above=np.clip(shares, 0, 1).tolist())
@@ -155,8 +158,8 @@ def _fraction(samples: FieldSamples, threshold_v_per_m: NDArray[np.float32] | fl
     return None if share is None else min(max(share, 0.0), 1.0)
 
 
-def _volume_mm3(samples: FieldSamples, threshold_v_per_m: NDArray[np.float32] | float) -> float:
-    return coverage.volume_at_or_above_m3(samples, threshold_v_per_m) * MM3_PER_M3
+def _volume_mm3(samples: FieldSamples, threshold_v_per_m: NDArray[np.float32] | float) -> float | None:
+    return finite(coverage.volume_at_or_above_m3(samples, threshold_v_per_m) * MM3_PER_M3)
 
 
 def _voxels_mm3(scene: Scene, mask: NDArray[np.bool_]) -> float:

@@ -11,7 +11,7 @@ from typing import Literal
 Stage = Literal["prepare", "solve", "sample", "measure", "limits", "write"]
 
 
-class RunCancelled(Exception):  # noqa: N818 - a wish granted, not an error
+class RunCancelled(Exception):
     """The caller asked a run to stop; nothing was written."""
 
 

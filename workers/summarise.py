@@ -114,7 +114,7 @@ def warnings_of(scene: Scene, pulses: Sequence[PulseSummary], avoid: Mapping[str
     found += [over_current(pulse, scene.generator) for pulse in pulses if _too_much(pulse, scene.generator)]
     found += [
         f"{name}: {measured.max_v_per_cm:.0f} V/cm exceeds its limit of {measured.limit_v_per_cm:g} V/cm, in "
-        f"{measured.volume_above_limit_mm3:.3g} mm3"
+        f"{measured.volume_above_limit_mm3 or 0:.3g} mm3"
         for name, measured in avoid.items()
         if measured.exceeded and measured.max_v_per_cm is not None
     ]

@@ -62,11 +62,11 @@ class PulseSummary(_Part):
 
 
 class Volumes(_Part):
-    """Over all tissue of the grid, metal and insulated shafts excluded, air never included."""
+    """Over all tissue of the grid, metal and insulated shafts excluded, air never included; null for a failed solve."""
 
-    reversible: float = Field(description="mm3 at or above each tissue's own reversible threshold")
-    irreversible: float = Field(description="mm3 at or above each tissue's own irreversible threshold")
-    above_v_per_cm: dict[FieldKey, float]
+    reversible: float | None = Field(description="mm3 at or above each tissue's own reversible threshold")
+    irreversible: float | None = Field(description="mm3 at or above each tissue's own irreversible threshold")
+    above_v_per_cm: dict[FieldKey, float | None]
 
 
 class TargetCoverage(_Part):
@@ -112,8 +112,8 @@ class AvoidMeasures(_Part):
     tissue_volume_mm3: float
     limit_v_per_cm: float
     max_v_per_cm: float | None
-    volume_above_limit_mm3: float
-    exceeded: bool
+    volume_above_limit_mm3: float | None
+    exceeded: bool | None = Field(description="null when the field there is not known: all metal, or a failed solve")
 
 
 class NoteSummary(_Part):

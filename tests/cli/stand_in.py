@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "workers"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from linear_field import LinearFieldSolver
+from tests.workers.linear_field import LinearFieldSolver
 
 
 def main() -> None:

@@ -91,6 +91,17 @@ def test_avoided_structure_by_hand(scene: Scene) -> None:
     assert (kept.exceeded, kept.volume_above_limit_mm3) == (False, 0)
 
 
+def test_a_field_that_is_not_a_number_has_no_measures(scene: Scene) -> None:
+    nan = float("nan")
+    broken = samples_of(voxel_of(scene, "block", 3) + voxel_of(scene, "lump", 3), [nan, 500, 900, nan, 500, 900])
+    volumes = measure_volumes(scene, broken)
+    assert (volumes.reversible, volumes.irreversible, volumes.above_v_per_cm["400"]) == (None, None, None)
+    avoided = measure_avoided(scene, broken)["block"]
+    assert (avoided.exceeded, avoided.max_v_per_cm, avoided.volume_above_limit_mm3) == (None, None, None)
+    target = measure_target(scene, broken, "lump")
+    assert (target.coverage.reversible, target.field_v_per_cm.min, target.histogram.field_v_per_cm) == (None, None, [])
+
+
 def test_air_is_in_no_zone(scene: Scene) -> None:
     reversible, irreversible = tissue_thresholds_v_per_m(scene)
     air = [t.name for t in scene.tissues].index("air")
@@ -103,16 +114,17 @@ def test_air_is_in_no_zone(scene: Scene) -> None:
 def test_linear_field_gives_exact_subvoxel_volumes(tiny_plan: dict[str, Any], linear_field: object) -> None:
     tiny_plan["thresholds_v_per_cm"] = [725, 750, 775]
     scene = build_scene(load_plan(tiny_plan))
-    report = run_scene(scene).report
+    summary = run_scene(scene).summary
     # at 1000 V the field is 100 V/cm a voxel: 400 V/cm is x = 4, 600 V/cm x = 6, sharp to a fraction of a voxel
-    volumes = report.volumes_mm3.above_v_per_cm
+    volumes = summary["volumes_mm3"]["above_v_per_cm"]
     assert volumes["725"] - volumes["750"] == pytest.approx(volumes["750"] - volumes["775"], rel=1e-4)
     air = [t.name for t in scene.tissues].index("air")
     layer = np.count_nonzero(scene.tissue[7] != air)
     assert volumes["725"] - volumes["775"] == pytest.approx(0.5 * layer, rel=1e-4)
     # the lump spans x = 6 .. 10: all of it lies above 600 V/cm, three quarters above 700
-    assert report.targets["lump"].coverage.reversible == pytest.approx(1.0)
-    assert report.targets["lump"].coverage.above_v_per_cm["725"] == pytest.approx(1 - 1.25 / 4, rel=1e-4)
+    covered = summary["targets"]["lump"]["coverage"]
+    assert covered["reversible"] == pytest.approx(1.0)
+    assert covered["above_v_per_cm"]["725"] == pytest.approx(1 - 1.25 / 4, rel=1e-4)
 
 
 def test_threshold_keys_are_plain_numbers() -> None:
@@ -120,6 +132,5 @@ def test_threshold_keys_are_plain_numbers() -> None:
 
 
 def test_zones_of_a_run(result: RunResult) -> None:
-    report = result.report
-    assert report.status.value == "converged"
-    assert report.volumes_mm3.reversible > report.volumes_mm3.irreversible > 0
+    volumes = result.summary["volumes_mm3"]
+    assert volumes["reversible"] > volumes["irreversible"] > 0

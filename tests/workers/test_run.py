@@ -183,8 +183,8 @@ def test_a_real_solve_of_two_needles(tiny_plan: dict[str, Any]) -> None:
     assert second.currents_a["C"] == pytest.approx(-(second.currents_a["A"] or 0), rel=1e-4)
     # constant conductivities: current is in proportion to voltage
     assert first.voltage_at_current_limit_v == pytest.approx(1000 / currents["A"], rel=0.01)
-    volumes = result.report.volumes_mm3
-    assert 0 < volumes.irreversible < volumes.reversible < 16 * 12 * 12
-    # air aside, what is not tissue is three needles of 1.2 mm, 5 mm bare (4 x 4 x 4 points a voxel tell them from tissue)
+    volumes = result.summary["volumes_mm3"]
+    assert 0 < volumes["irreversible"] < volumes["reversible"] < 16 * 12 * 12
+    # air aside, what is not tissue is three needles of 1.2 mm, 5 mm bare, told from tissue by 4 x 4 x 4 points a voxel
     fraction = result.dataset()["tissue_fraction"].values[:, :, 1:]
     assert np.sum(1 - fraction) == pytest.approx(3 * np.pi * 0.6**2 * 5, rel=0.15)
