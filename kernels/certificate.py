@@ -20,7 +20,7 @@ Nodes = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Audit:
-    """Attributes: mean_square_field (V^2/m^2) and conductivity (S/m) per voxel; residual (A) per node, zero in metal;
+    """Attributes: mean_square_field (V^2/m^2, of the voxel's tissue) and conductivity (S/m) per voxel; residual (A) per node, zero in metal;
     electrode_current_a out of each electrode; dissipated_power_w."""
 
     mean_square_field: Nodes
@@ -55,6 +55,9 @@ def audit(
     square = couplings.link_weight * (couplings.link_g_m * link_drop**2)[:, None] / volume
     np.add.at(q, tuple(c[inside] for c in cell), square[inside])
     q = np.maximum(q, 0)
+    whole = np.ones(grid.shape)
+    whole[np.unravel_index(couplings.part_cell, grid.node_shape)] = couplings.part_fill
+    q /= whole
     sigma = conductivity_of(problem, np.zeros_like(q) if at_rest else np.sqrt(q))
     out = np.zeros(grid.node_shape)
     for a, h in enumerate(grid.spacing_m):
@@ -67,7 +70,7 @@ def audit(
     out[couplings.metal >= 0] = 0
     currents = np.zeros(len(problem.electrodes))
     np.add.at(currents, couplings.link_electrode, -link_current)
-    return Audit(q, sigma, out, currents, float(volume * np.sum(sigma * q)))
+    return Audit(q, sigma, out, currents, float(volume * np.sum(sigma * q * whole)))
 
 
 def conductivity_of(problem: FieldProblem, field_v_per_m: Nodes) -> Nodes:

@@ -14,6 +14,10 @@ Two kinds of link:
       g_i = sum over its open edges of g0 (F_j - F_i) / F_i,
   in its 8 voxels: then the network holds the near field exactly, wherever the needle lies between the nodes.
 
+A voxel that metal fills in part, or whose field is steep, has a *fill* w: the network's q of F in it, divided by the
+true mean square of grad F over its tissue. Its conductivity is taken at q / w, and its energy is w V U(q / w): the
+network stays as it is, and the conductivity next to metal is that of the field in the tissue.
+
 An insulated shaft takes its share f of the volume round each edge out of the edge's conductance, along the shaft by
 1 - f and across it by (1 - f) / (1 + f) (Maxwell Garnett for insulating cylinders).
 """
@@ -32,6 +36,9 @@ from .nearfield import shape_function
 
 REACH = 2.0
 """How far from a needle's surface nodes are linked to it, in voxels."""
+FILL_SAMPLES = 3
+"""Points per axis that measure the mean square of a voxel's near field."""
+FILL_RANGE = (0.05, 4.0)
 MOST_NEGATIVE_LEAK = -0.2
 """Of the geometric edge conductance; the near field may ask for less next to a needle's ends, which would cost definiteness."""
 SHORTEST_CUT = 0.01
@@ -51,6 +58,7 @@ class Couplings:
         open_edge: for each axis the share of an edge's conductance that is left (0 to 1), edge i going from node i to i + 1.
         link_node: flat node index of each link. link_electrode: its electrode. link_g_m: its geometric conductance, m.
         link_cell, link_weight: (links, 8) voxel indices flat over the *node* shape, and weights (0 where unused).
+        part_cell, part_fill: voxels (same indices) with a fill other than 1, and that fill.
     """
 
     metal: NDArray[np.int16]
@@ -60,6 +68,8 @@ class Couplings:
     link_g_m: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     link_cell: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 8), np.int32))
     link_weight: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 8), np.float32))
+    part_cell: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    part_fill: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 def couple(grid: Grid, electrodes: tuple[Electrode, ...]) -> Couplings:
@@ -83,6 +93,8 @@ def couple(grid: Grid, electrodes: tuple[Electrode, ...]) -> Couplings:
     for k, electrode in enumerate(electrodes):
         if isinstance(electrode, Needle):
             link_wire(grid, electrode, k, nearest, out)
+    for k, electrode in enumerate(electrodes):
+        fill_voxels(grid, electrode, k, out)
     return out
 
 
@@ -100,8 +112,8 @@ def box_of(grid: Grid, electrode: Electrode, margin: float) -> Box:
     low, high = electrode.bounds_m()
     slices = []
     for lo, hi, h, n in zip(low, high, grid.spacing_m, grid.node_shape, strict=True):
-        start = min(max(int(np.floor(lo / h - margin)), 0), n)
-        slices.append(slice(start, max(min(int(np.ceil(hi / h + margin)) + 1, n), start)))
+        start = int(np.clip(np.floor(lo / h - margin), 0, n))
+        slices.append(slice(start, max(int(np.clip(np.ceil(hi / h + margin) + 1, 0, n)), start)))
     return (slices[0], slices[1], slices[2])
 
 
@@ -178,6 +190,10 @@ def link_cut_edges(grid: Grid, electrode: Electrode, k: int, c: Couplings) -> No
         along = np.asarray(step) * grid.spacing_m[axis]
         first, last = crossing_fractions(electrode, start, along)
         lower = np.moveaxis(np.indices(first.shape), 0, -1) + [s.start for s in box]
+        # a node that counts as metal may lie a hair outside of it, and its edge miss the surface
+        for end, fraction in ((lower, 0.0), (np.minimum(lower + step, grid.shape), 1.0)):
+            grazed = np.isnan(first) & (c.metal[end[..., 0], end[..., 1], end[..., 2]] == k)
+            first, last = np.where(grazed, fraction, first), np.where(grazed, fraction, last)
         cut = np.isfinite(first) & (edge_conductance_m(grid, axis, box) > 0)
         for i, theta in ((lower, first), (lower + step, 1 - last)):
             node = np.minimum(i, np.asarray(grid.shape))
@@ -285,6 +301,79 @@ def link_wire(grid: Grid, needle: Needle, k: int, owner: NDArray[np.int16], c: C
     node = np.argwhere(within) + [s.start for s in box]
     cells, weights = voxels_round_node(grid, node)
     append_links(c, grid, node, k, g, cells, weights)
+
+
+# -- voxels that metal or a steep near field fills in part --------------------------------------------------------------
+
+
+def fill_voxels(grid: Grid, electrode: Electrode, k: int, c: Couplings) -> None:
+    """The fill of the voxels that an electrode's links lie in; where two electrodes claim one, the first counts."""
+    own = c.link_electrode == k
+    used = c.link_weight[own] > 0
+    cells = np.setdiff1d(np.unique(c.link_cell[own][used]), c.part_cell)
+    if not len(cells):
+        return
+    lower = np.stack(np.unravel_index(cells, grid.node_shape), axis=-1)
+    network = network_square_of_shape(grid, electrode, lower, cells, c, own)
+    true = mean_square_gradient(grid, electrode, lower)
+    fill = np.where(true > 0, network / np.where(true > 0, true, 1), 1)
+    c.part_cell = np.concatenate([c.part_cell, cells.astype(np.int32)])
+    c.part_fill = np.concatenate([c.part_fill, np.clip(fill, *FILL_RANGE)])
+
+
+def near_shape(electrode: Electrode, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """F of any electrode, zero in the metal: a needle's near field, otherwise the distance."""
+    return (
+        needle_field(electrode, points)
+        if isinstance(electrode, Needle)
+        else np.maximum(electrode.distance_m(points), 0)
+    )
+
+
+def network_square_of_shape(
+    grid: Grid,
+    electrode: Electrode,
+    lower: NDArray[np.int64],
+    cells: NDArray[np.int64],
+    c: Couplings,
+    own: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """The network's mean square of grad F in voxels given by their lower nodes (n, 3)."""
+    spacing = np.asarray(grid.spacing_m)
+    corner = np.asarray(list(product((0, 1), repeat=3)))
+    f = near_shape(electrode, (lower[:, None, :] + corner) * spacing)
+    square = np.zeros(len(cells))
+    for i, j in product(range(8), repeat=2):
+        step = corner[j] - corner[i]
+        if step.sum() == 1 and np.abs(step).sum() == 1:
+            axis = int(np.argmax(step))
+            start = lower + corner[i]
+            share = c.open_edge[axis][start[:, 0], start[:, 1], start[:, 2]]
+            square += 0.25 * share * (f[:, j] - f[:, i]) ** 2 / spacing[axis] ** 2
+    node = np.stack(np.unravel_index(c.link_node[own], grid.node_shape), axis=-1)
+    link_f = near_shape(electrode, node * spacing)
+    part = c.link_weight[own] * (c.link_g_m[own] * link_f**2)[:, None] / grid.voxel_volume_m3
+    where = np.minimum(np.searchsorted(cells, c.link_cell[own]), len(cells) - 1)
+    mine = (cells[where] == c.link_cell[own]) & (c.link_weight[own] > 0)
+    np.add.at(square, where[mine], part[mine])
+    return square
+
+
+def mean_square_gradient(grid: Grid, electrode: Electrode, lower: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean square of grad F over the part of each voxel outside the metal; 0 where there is none."""
+    spacing = np.asarray(grid.spacing_m)
+    steps = (np.arange(FILL_SAMPLES) + 0.5) / FILL_SAMPLES
+    points = (lower[:, None, :] + np.asarray(list(product(steps, repeat=3)))) * spacing
+    outside = electrode.distance_m(points) > 0
+    here = near_shape(electrode, points)
+    square = np.zeros(here.shape)
+    for axis in range(3):
+        move = np.zeros(3)
+        move[axis] = 0.02 * spacing[axis]
+        ahead, behind = near_shape(electrode, points + move), near_shape(electrode, points - move)
+        square += ((ahead - behind) / (2 * move[axis])) ** 2
+    count = outside.sum(axis=1)
+    return np.sum(square * outside, axis=1) / np.maximum(count, 1)
 
 
 # -- link bookkeeping --------------------------------------------------------------------------------------------------

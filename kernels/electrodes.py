@@ -99,6 +99,44 @@ class Plate:
         return as_vector(centre - reach), as_vector(centre + reach)
 
 
+@dataclass(frozen=True)
+class Rod:
+    """An endless round bar; `hollow` makes it everything outside the radius instead (the outer conductor of a coaxial)."""
+
+    point_m: Vector
+    axis: Vector
+    radius_m: float
+    hollow: bool = False
+
+    def distance_m(self, points: Points) -> NDArray[np.float64]:
+        offset = points - np.asarray(self.point_m)
+        axis = np.asarray(self.axis)
+        r = np.linalg.norm(offset - (offset @ axis)[..., None] * axis, axis=-1)
+        return self.radius_m - r if self.hollow else r - self.radius_m
+
+    def bounds_m(self) -> tuple[Vector, Vector]:
+        across = np.inf if self.hollow else self.radius_m
+        reach = np.where(np.abs(np.asarray(self.axis)) > 1e-9, np.inf, across)
+        return as_vector(np.asarray(self.point_m) - reach), as_vector(np.asarray(self.point_m) + reach)
+
+
+@dataclass(frozen=True)
+class Ball:
+    """A sphere of metal; `hollow` makes it everything outside the radius instead."""
+
+    centre_m: Vector
+    radius_m: float
+    hollow: bool = False
+
+    def distance_m(self, points: Points) -> NDArray[np.float64]:
+        r = np.linalg.norm(points - np.asarray(self.centre_m), axis=-1)
+        return self.radius_m - r if self.hollow else r - self.radius_m
+
+    def bounds_m(self) -> tuple[Vector, Vector]:
+        reach = np.inf if self.hollow else self.radius_m
+        return as_vector(np.asarray(self.centre_m) - reach), as_vector(np.asarray(self.centre_m) + reach)
+
+
 def cylinder_distance(
     points: Points, centre: NDArray[np.float64], axis: NDArray[np.float64], radius_m: float, length_m: float
 ) -> NDArray[np.float64]:

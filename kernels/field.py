@@ -8,6 +8,7 @@ nested grids of a solve compile side by side.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from .certificate import audit
 from .conductivity import ConductivityLaw, law_kinds, law_table
 from .coupling import Couplings, couple
+from .electrodes import Electrode
 from .grid import Grid
 from .layout import Layout, level_layouts
 from .multigrid import Levels, prolong
@@ -208,10 +210,9 @@ class Level:
 
     def __init__(self, problem: FieldProblem) -> None:
         self.problem = problem
-        self.couplings: Couplings = couple(problem.grid, problem.electrodes)
+        self.couplings: Couplings = couplings_of(problem.grid, problem.electrodes)
         self.levels: Levels = level_layouts(problem.grid.shape)
         self.layout: Layout = self.levels[0][0]
-        self.floating = tuple(k for k, v in enumerate(problem.potentials_v) if v is None)
         self.floating_mask = np.asarray([v is None for v in problem.potentials_v])
         self.outside = ConductivityLaw.constant(0.0)
         self.laws = (*problem.laws, self.outside)
@@ -221,9 +222,13 @@ class Level:
         self.middle_v = 0.5 * (max(driven) + min(driven))
         self.scale_a = self.find_scale()
 
+    @property
+    def floating_count(self) -> int:
+        return int(self.floating_mask.sum())
+
     def build_network(self) -> Network:
         c, lay = self.couplings, self.layout
-        links = bucket(len(c.link_node))
+        links, parts = bucket(len(c.link_node)), bucket(len(c.part_cell))
         cells = len(self.problem.laws)
         tissue = np.full(lay.nodes, cells, np.uint8)
         nx, ny, nz = self.problem.grid.shape
@@ -248,6 +253,8 @@ class Level:
             link_g_m=jnp.asarray(fill(c.link_g_m, links)),
             link_cell=jnp.asarray(fill(self.reindex(c.link_cell), links)),
             link_weight=jnp.asarray(fill(c.link_weight, links)),
+            part_cell=jnp.asarray(fill(self.reindex(c.part_cell), parts)),
+            part_inverse=jnp.asarray(fill(1 / c.part_fill - 1, parts) + 1),
             floating=jnp.asarray(self.floating_mask.astype(np.float32)),
         )
 
@@ -303,6 +310,12 @@ class Level:
         return np.ravel_multi_index(where, self.layout.nodes).astype(np.int32)
 
 
+@functools.lru_cache(maxsize=8)
+def couplings_of(grid: Grid, electrodes: tuple[Electrode, ...]) -> Couplings:
+    """`couple`, kept for the next pulse through the same electrodes; never changed afterwards."""
+    return couple(grid, electrodes)
+
+
 def bucket(links: int) -> int:
     """Round up so that a moved needle rarely means another compilation."""
     return max(256, 2 ** math.ceil(math.log2(max(links, 1))))
@@ -324,7 +337,7 @@ def compiled_step(level: Level, inner_dtype: str) -> Callable[..., StepResult]:
     """The Newton step compiled for a level's shapes; compiled once per process, also when several threads ask."""
     leaves, structure = jax.tree.flatten(level.network)
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
-    key = (level.levels, level.kinds, level.floating, shapes, structure, inner_dtype)
+    key = (level.levels, level.kinds, level.floating_count, shapes, structure, inner_dtype)
     with _guard:
         lock = _locks.setdefault(key, threading.Lock())
     with lock:

@@ -4,7 +4,7 @@ Discrete energy  W = sum_c V_c U(q_c),  U'(q) = sigma(sqrt q) / 2, with the mean
 
     q_c = sum_a 1/(4 h_a^2) sum_{4 edges e along a} k_e (d_e phi)^2  +  sum_{links l in c} w_lc g_l / V (phi_i - V_k)^2
 
-(k_e the open share of the edge). Its gradient is a 7-point network with edge conductance V/(4 h_a^2) k_e sum of the 4
+(k_e the open share of the edge; U and sigma are taken at q_c / w_c in voxels of fill w, see coupling.py). Its gradient is a 7-point network with edge conductance V/(4 h_a^2) k_e sum of the 4
 voxels' sigma, plus the links; its Hessian is that network plus the rank-one term 2 V sigma'(q_c) b_c b_c^T per voxel,
 b_c = grad q_c / 2. E sigma(E) increasing makes it positive definite.
 Unknowns: phi at free nodes (`free` is 0 at metal nodes, and where no voxel conducts), and the potential of floating
@@ -34,7 +34,7 @@ class Network(NamedTuple):
         spacing_m: (3,). tissue: of each voxel (padding included) an index into the table.
         table: conductivity.law_table. warmth: factor on sigma per voxel, or None.
         open_edge: per axis. free: 1 at unknown nodes, else 0.
-        link_*: as in coupling.Couplings, padded with g = 0. floating: 1 for electrodes that float, else 0.
+        link_*: as in coupling.Couplings, padded with g = 0. part_*: voxels with a fill w, and 1 / w. floating: 1 for electrodes that float, else 0.
     """
 
     spacing_m: Float[Array, "3"]
@@ -48,6 +48,8 @@ class Network(NamedTuple):
     link_g_m: Links
     link_cell: Int[Array, "links 8"]
     link_weight: Float[Array, "links 8"]
+    part_cell: Int[Array, " parts"]
+    part_inverse: Float[Array, " parts"]
     floating: Voltages
 
     @property
@@ -61,7 +63,7 @@ class Network(NamedTuple):
 
 
 class State(NamedTuple):
-    """The network at one potential. `drop` are edge differences times open share, `link_drop` phi_i - V_k."""
+    """The network at one potential: q is already divided by the fill. `drop` are edge differences times open share, `link_drop` phi_i - V_k."""
 
     q: Nodes
     sigma: Nodes
@@ -84,7 +86,7 @@ def evaluate(lay: Layout, kinds: tuple[int, ...], net: Network, phi: Nodes, volt
     q = q + weight[1] * lay.voxel_sum(edges[1], 1) + weight[2] * lay.voxel_sum(edges[2], 2)
     link_q = (net.link_g_m / volume * link_drop**2)[:, None] * net.link_weight
     # a clipped negative leak may not turn a mean square negative
-    q = jnp.maximum(q.at[net.link_cell].add(link_q), 0)
+    q = jnp.maximum(q.at[net.link_cell].add(link_q), 0).at[net.part_cell].multiply(net.part_inverse)
     sigma, slope = sigma_and_slope(q, net.tissue, net.table, kinds)
     if net.warmth is not None:
         sigma, slope = sigma * net.warmth, slope * net.warmth
@@ -133,7 +135,7 @@ def linearise(lay: Layout, net: Network, state: State, dtype: jnp.dtype) -> Oper
         edge=(edge[0], edge[1], edge[2]),
         diagonal=diagonal,
         drop=(x, y, z),
-        curvature=(2 * volume * state.slope).astype(dtype),
+        curvature=(2 * volume * state.slope.at[net.part_cell].multiply(net.part_inverse)).astype(dtype),
         link_node=net.link_node,
         link_electrode=net.link_electrode,
         link_cell=net.link_cell,

@@ -51,14 +51,14 @@ def newton_step(
     *,
     levels: Levels,
     kinds: tuple[int, ...],
-    floating: tuple[int, ...],
+    floating: int,
     inner_dtype: str = "float32",
 ) -> StepResult:
     """One Newton step from (phi, volts).
 
     Args:
         forcing: relative residual at which PCG stops.
-        levels: layout.level_layouts of the grid. kinds: conductivity.law_kinds. floating: indices of floating electrodes.
+        levels: layout.level_layouts of the grid. kinds: conductivity.law_kinds. floating: how many electrodes float.
         inner_dtype: precision of the linear solve.
     """
     lay = levels[0][0]
@@ -90,12 +90,12 @@ def slope(r_v: Nodes, r_u: Voltages, d_v: Nodes, d_u: Voltages) -> Float[Array, 
     return jnp.vdot(r_v, d_v) + jnp.vdot(r_u, d_u)
 
 
-def preconditioner(levels: Levels, floating: tuple[int, ...], op: Operator, state: State, net: Network):
+def preconditioner(levels: Levels, floating: int, op: Operator, state: State, net: Network):
     """(r_v, r_u) -> approximate solution, symmetric positive definite."""
     networks: list[Level] = build_levels(levels, op, state.sigma.astype(op.diagonal.dtype), net.spacing_m)
     if not floating:
         return lambda r_v, r_u: (v_cycle(levels, networks, r_v), jnp.zeros_like(r_u))
-    index = jnp.asarray(floating)
+    index = jnp.flatnonzero(net.floating, size=floating)
     belongs = (op.link_electrode[None, :] == index[:, None]) * op.link_conductance
     coupling = [jnp.zeros_like(op.diagonal).at[op.link_node].add(b) * op.free for b in belongs]
     response = [barrier(v_cycle(levels, networks, b)) for b in coupling]
@@ -107,10 +107,8 @@ def preconditioner(levels: Levels, floating: tuple[int, ...], op: Operator, stat
 
     def precondition(r_v: Nodes, r_u: Voltages) -> tuple[Nodes, Voltages]:
         z = v_cycle(levels, networks, r_v)
-        z_u = inverse @ (r_u[index] + jnp.stack([jnp.vdot(y, r_v) for y in response]))
-        for y, s in zip(response, z_u, strict=True):
-            z = z + s * y
-        return z, jnp.zeros_like(r_u).at[index].set(z_u)
+        z_u = inverse @ (r_u[index] + response @ r_v)
+        return z + z_u @ response, jnp.zeros_like(r_u).at[index].set(z_u)
 
     return precondition
 
@@ -125,17 +123,18 @@ def pcg(matrix, precondition, rhs: tuple[Nodes, Voltages], tolerance: Float[Arra
         return (dot(c[1], c[1]) > target) & (c[4] < MOST_CG_ITERATIONS)
 
     def body(c):
+        # the preconditioner stands at the head of the loop, so that it is compiled once
         x, r, p, rz, k = c
-        ap = barrier(matrix(*p))
-        step = rz / dot(p, ap)
-        x, r = combine(x, step, p), barrier(combine(r, -step, ap))
-        z = precondition(*r)
+        z = barrier(precondition(*r))
         rz_next = dot(r, z)
-        return x, r, combine(z, rz_next / rz, p), rz_next, k + 1
+        p = barrier(combine(z, jnp.where(k > 0, rz_next / rz, 0), p))
+        ap = barrier(matrix(*p))
+        step = rz_next / dot(p, ap)
+        return combine(x, step, p), barrier(combine(r, -step, ap)), p, rz_next, k + 1
 
-    z = precondition(*rhs)
     zero = (jnp.zeros_like(rhs[0]), jnp.zeros_like(rhs[1]))
-    x, _, _, _, k = jax.lax.while_loop(unfinished, body, (zero, rhs, z, dot(rhs, z), jnp.int32(0)))
+    one = jnp.ones((), rhs[0].dtype)
+    x, _, _, _, k = jax.lax.while_loop(unfinished, body, (zero, rhs, zero, one, jnp.int32(0)))
     return x, k
 
 
@@ -146,29 +145,27 @@ def line_search(lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, slope_at
     |g(t)| <= FLAT_ENOUGH |g(0)|; between a t where g < 0 and one where g > 0 the next is the secant's, kept off the ends.
     """
 
-    def at(t):
-        s = evaluate(lay, kinds, net, phi + t * d_v, volts + t * d_u)
-        r_u = -s.electrode_current * net.floating
-        return slope(s.residual, r_u, d_v, d_u), residual_norm(s.residual, r_u)
-
     def unfinished(c):
         t, g, norm, _, _, _, _, k = c
         flat = jnp.abs(g) <= FLAT_ENOUGH * jnp.abs(slope_at_0)
-        return ~flat & (k < MOST_SEARCH_STEPS)
+        return (k == 0) | (~flat & (k < MOST_SEARCH_STEPS))
 
     def body(c):
         t, g, _, lo, g_lo, hi, g_hi, k = c
-        lo, g_lo = jnp.where(g < 0, t, lo), jnp.where(g < 0, g, g_lo)
-        hi, g_hi = jnp.where(g < 0, hi, t), jnp.where(g < 0, g_hi, g)
+        # bracket with the last point, then the secant between the ends; the first time round t = 1 as it is
+        below, above = (k > 0) & (g < 0), (k > 0) & (g >= 0)
+        lo, g_lo = jnp.where(below, t, lo), jnp.where(below, g, g_lo)
+        hi, g_hi = jnp.where(above, t, hi), jnp.where(above, g, g_hi)
         secant = lo - g_lo * (hi - lo) / (g_hi - g_lo)
         inside = jnp.clip(secant, lo + 0.1 * (hi - lo), hi - 0.1 * (hi - lo))
-        t = jnp.where(jnp.isfinite(hi), inside, 2 * lo)
-        g, norm = at(t)
+        t = jnp.where(k == 0, t, jnp.where(jnp.isfinite(hi), inside, 2 * lo))
+        s = evaluate(lay, kinds, net, phi + t * d_v, volts + t * d_u)
+        r_u = -s.electrode_current * net.floating
+        g, norm = slope(s.residual, r_u, d_v, d_u), residual_norm(s.residual, r_u)
         return t, g, norm, lo, g_lo, hi, g_hi, k + 1
 
     one = jnp.ones_like(slope_at_0)
-    g, norm = at(one)
     zero = jnp.zeros_like(one)
-    start = (one, g, norm, zero, slope_at_0, one * jnp.inf, one, jnp.int32(0))
-    t, g, norm, *_ = jax.lax.while_loop(unfinished, body, start)
+    start = (one, slope_at_0, norm_at_0, zero, slope_at_0, one * jnp.inf, one, jnp.int32(0))
+    t, _, norm, *_ = jax.lax.while_loop(unfinished, body, start)
     return t, norm

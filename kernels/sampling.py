@@ -175,8 +175,8 @@ def voxel_box(
     low, high = electrode.bounds_m()
     slices, axes = [], []
     for lo, hi, h, n in zip(low, high, grid.spacing_m, grid.shape, strict=True):
-        start = min(max(int(np.floor(lo / h - margin)), 0), n)
-        stop = max(min(int(np.ceil(hi / h + margin)), n), start)
+        start = int(np.clip(np.floor(lo / h - margin), 0, n))
+        stop = max(int(np.clip(np.ceil(hi / h + margin), 0, n)), start)
         slices.append(slice(start, stop))
         axes.append((np.arange(start, stop) + 0.5) * h)
     return (slices[0], slices[1], slices[2]), np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
@@ -302,11 +302,9 @@ class NearField:
         self.reach_m = reach_voxels(self.electrode) * max(problem.grid.spacing_m)
         low, high = self.electrode.bounds_m()
         margin = reach_voxels(self.electrode) + 3
-        self.start = np.array([max(int(np.floor(lo / h - margin)), 0) for lo, h in zip(low, self.spacing, strict=True)])
-        stop = [
-            min(int(np.ceil(hi / h + margin)) + 1, n)
-            for hi, h, n in zip(high, self.spacing, problem.grid.node_shape, strict=True)
-        ]
+        nodes = problem.grid.node_shape
+        self.start = np.clip(np.floor(np.asarray(low) / self.spacing - margin), 0, nodes).astype(int)
+        stop = np.clip(np.ceil(np.asarray(high) / self.spacing + margin) + 1, 0, nodes).astype(int)
         box = tuple(slice(a, max(b, a)) for a, b in zip(self.start, stop, strict=True))
         axes = [np.arange(s.start, s.stop) * h for s, h in zip(box, self.spacing, strict=True)]
         points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
@@ -356,7 +354,8 @@ def _half_width(electrode: Electrode) -> float:
     if isinstance(electrode, Needle):
         return electrode.radius_m
     low, high = electrode.bounds_m()
-    return 0.5 * float(np.min(np.asarray(high) - np.asarray(low)))
+    thickness = float(np.min(np.asarray(high) - np.asarray(low)))
+    return 0.5 * thickness if np.isfinite(thickness) else 0.0
 
 
 def _shifted(a: NDArray[np.float64], axis: int, shift: int) -> NDArray[np.float64]:
