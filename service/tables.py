@@ -55,9 +55,8 @@ def result_tables(summary: RunSummary, where: str) -> RenderableType:
             table.add_row(escape(name), f"{a.volume_mm3:,.0f}", *row)
         parts.append(table)
     volumes = summary.volumes_mm3
-    parts.append(
-        Text(f"volumes: reversible {volumes.reversible:,.0f} mm3, irreversible {volumes.irreversible:,.0f} mm3")
-    )
+    zones = f"reversible {_volume(volumes.reversible)}, irreversible {_volume(volumes.irreversible)}"
+    parts.append(Text(f"volumes: {zones}"))
     total = summary.timings_s.get("total", 0.0)
     parts += [*_warnings(summary.warnings), Text(summary.disclaimer, style="dim")]
     parts.append(Text(f"{where} ({summary.device}, {total:.1f} s)", style="bold"))
