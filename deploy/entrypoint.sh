@@ -7,10 +7,10 @@ if [ -n "${POREFIELD_EXPECT_GPU:-}" ]; then
     if [ "$platform" != gpu ]; then
         {
             echo "***********************************************************************"
-            echo "** WARNING: this image was built for a GPU, but JAX finds none        **"
-            echo "** (its platform is: $platform). Everything below runs on the CPU, many times"
-            echo "** slower. Give the container a GPU (docker run --gpus all ...), and"
-            echo "** check that the host's driver supports CUDA 13."
+            echo "WARNING: this image was built for a GPU, but JAX finds none (platform: $platform)."
+            echo "Everything below runs on the CPU, many times slower. Give the container"
+            echo "a GPU (docker run --gpus all ...), and check that the host's driver"
+            echo "supports the CUDA version of the image."
             echo "***********************************************************************"
         } >&2
     fi
