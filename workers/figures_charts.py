@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from . import figures_style as style
+from .figures_labels import draw_directions
 from .figures_panel import Layers, draw_panel, isolines, layers_of
 from .report_data import Result, Volume
 from .report_format import finite
@@ -77,19 +78,7 @@ def pulses_figure(result: Result) -> Figure:
         axes.set(xticks=[], yticks=[])
         axes.set_title(style.plain(pulse_title(pulse)), fontsize=style.BODY_PT, loc="left", pad=4, fontweight="bold")
         axes.set_title(plane.place, fontsize=style.SMALL_PT, loc="right", pad=4, color=style.QUIET)
-        for side, at in (("left", (0.015, 0.5)), ("top", (0.5, 0.975))):
-            horizontal, vertical = ("left", "center") if side == "left" else ("center", "top")
-            letters = getattr(plane.edges, side)
-            axes.text(
-                *at,
-                letters,
-                transform=axes.transAxes,
-                ha=horizontal,
-                va=vertical,
-                fontsize=style.BODY_PT,
-                fontweight="bold",
-                path_effects=style.cased(2.4),
-            )
+        draw_directions(axes, plane, ("left", "top"), style.BODY_PT)
     return figure
 
 

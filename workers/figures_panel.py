@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 from matplotlib.typing import LineStyleType
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from . import figures_style as style
 from .figures_electrodes import Sketch, Stroke, sketch
+from .figures_labels import draw_frame_words, draw_names, draw_value
 from .report_data import Result, Volume
 from .report_planes import Plane, inside_grid, take, take_field
 
@@ -31,7 +33,6 @@ class Layers:
         field_v_per_cm: map of shape (nx, ny, nz).
         targets, avoided: masks by name.
         electrodes: names to draw; None draws all.
-        names: print the electrodes' names.
     """
 
     result: Result
@@ -39,7 +40,6 @@ class Layers:
     targets: dict[str, Volume]
     avoided: dict[str, Volume]
     electrodes: frozenset[str] | None = None
-    names: bool = True
 
 
 def layers_of(result: Result) -> Layers:
@@ -49,15 +49,16 @@ def layers_of(result: Result) -> Layers:
     return Layers(result, result.field_max_v_per_cm, targets, avoided)
 
 
-def draw_panel(axes: Axes, plane: Plane, layers: Layers, *, labels: bool = True) -> set[int]:
-    """Draw the plane; returns the indices of the tissues in it."""
+def draw_panel(axes: Axes, plane: Plane, layers: Layers, *, labels: bool = True) -> None:
+    """Draw the plane; without `labels`, neither rulers nor directions nor the isolines' values."""
     result = layers.result
+    axes.set(xlim=plane.extent[:2], ylim=plane.extent[2:], aspect="equal")
+    style.dress(axes)
     tissue, inside = take(result, plane, result.tissue), inside_grid(result, plane)
     axes.imshow(tissue_rgb(result, tissue, inside), extent=plane.extent, origin="upper", interpolation="nearest")
     fine = plane.refined(math.ceil(max(plane.pixel_mm) / FINEST_MM)) if plane.section is not None else plane
-    field = take_field(result, fine, layers.field_v_per_cm)
-    top, full = result.thresholds.scale_top_v_per_cm, full_colour_v_per_cm(result)
-    rgba = style.field_rgba(field, top, full)
+    field = over_metal(take_field(result, fine, layers.field_v_per_cm), take(result, fine, result.metal))
+    rgba = style.field_rgba(field, result.thresholds.scale_top_v_per_cm, full_colour_v_per_cm(result))
     axes.imshow(rgba, extent=plane.extent, origin="upper", interpolation="nearest")
     _draw_borders(axes, plane, tissue)
     for mask in layers.targets.values():
@@ -66,15 +67,27 @@ def draw_panel(axes: Axes, plane: Plane, layers: Layers, *, labels: bool = True)
         _draw_outline(axes, plane, take(result, plane, mask) > 0, style.AVOIDED, (0, (1.2, 1.0)))
     wanted = [e for e in result.electrodes if layers.electrodes is None or e.name in layers.electrodes]
     sketches = [s for e in wanted if (s := sketch(plane, e)) is not None]
-    _draw_isolines(axes, fine, field, result, sketches if labels else None)
-    draw_electrodes(axes, plane, sketches, layers.names)
-    axes.set_xlim(*plane.extent[:2])
-    axes.set_ylim(*plane.extent[2:])
-    axes.set_aspect("equal")
-    style.dress(axes)
+    draw_electrodes(axes, sketches)
+    names = draw_names(axes, plane, sketches)
+    _draw_isolines(axes, fine, field, result, _occupied(axes, sketches, names) if labels else None)
     if labels:
-        _draw_labels(axes, plane)
-    return set(np.unique(tissue[inside]).tolist())
+        draw_frame_words(axes, plane)
+
+
+def over_metal(field: NDArray[np.float64], metal: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The field carried on over metal pixels from the nearest that have one: no holes beside the drawn electrodes."""
+    holes = np.isnan(field) & metal
+    if not holes.any() or np.isnan(field).all():
+        return field
+    nearest = distance_transform_edt(np.isnan(field), return_distances=False, return_indices=True)
+    filled = field[tuple(np.asarray(nearest))]
+    return np.where(holes, filled, field)
+
+
+def tissues_in(result: Result, planes: Iterable[Plane]) -> set[int]:
+    """Indices of the tissues that the planes show."""
+    shown = (take(result, plane, result.tissue)[inside_grid(result, plane)] for plane in planes)
+    return {int(index) for tissue in shown for index in np.unique(tissue)}
 
 
 def full_colour_v_per_cm(result: Result) -> float:
@@ -109,14 +122,13 @@ def _draw_outline(axes: Axes, plane: Plane, mask: NDArray[np.bool_], colour: str
 
 
 def _draw_isolines(
-    axes: Axes, plane: Plane, field: NDArray[np.float64], result: Result, clear_of: Sequence[Sketch] | None
+    axes: Axes, plane: Plane, field: NDArray[np.float64], result: Result, taken: NDArray[np.float64] | None
 ) -> None:
-    """Isolines of the thresholds; with a label each, clear of the electrodes' metal and names, unless None."""
+    """Isolines of the thresholds, with their values clear of the pixels `taken` (n, 2); None leaves the values out."""
     if min(plane.shape) < 2 or not np.isfinite(field).any():
         return
     rows, columns = plane.along.centres(plane.shape[0]), plane.across.centres(plane.shape[1])
     masked = np.ma.masked_invalid(field)
-    taken = [] if clear_of is None else [p for s in clear_of for p in (s.label, *_points(s))]
     for level, colour, dashes in isolines(result):
         if not masked.min() < level < masked.max():
             continue
@@ -124,43 +136,18 @@ def _draw_isolines(
         lines = axes.contour(
             columns, rows, masked, levels=[level], colors=[colour], linewidths=1.5, linestyles=[dashes]
         )
-        if clear_of is None:
-            continue
-        place = clearest_point(lines.allsegs[0], np.array(taken).reshape(-1, 2), plane.extent)
-        if place is not None:
-            taken.append(place)
-            axes.text(
-                float(place[0]),
-                float(place[1]),
-                f"{level:g}",
-                ha="center",
-                va="center",
-                fontsize=style.SMALL_PT,
-                fontweight="bold",
-                color=colour,
-                path_effects=style.cased(2.6),
-                zorder=5.5,
-            )
+        if taken is not None:
+            box = draw_value(axes, lines.allsegs[0], level, colour, taken)
+            taken = taken if box is None else np.vstack([taken, box.corners()])
 
 
-def _points(item: Sketch) -> list[NDArray[np.float64]]:
-    return [p for stroke in item.strokes for p in stroke.points[:: max(1, len(stroke.points) // 12)]]
-
-
-def clearest_point(
-    segments: Sequence[NDArray[np.float64]], taken: NDArray[np.float64], extent: tuple[float, float, float, float]
-) -> NDArray[np.float64] | None:
-    """The vertex of the lines (n, 2) that is farthest from all taken points (m, 2) and from the frame."""
-    vertices = np.concatenate([s for s in segments if len(s)] or [np.empty((0, 2))])
-    if not len(vertices):
-        return None
-    left, right, bottom, top = extent
-    frame = np.abs(np.column_stack([vertices[:, 0] - left, vertices[:, 0] - right])).min(axis=1)
-    frame = np.minimum(frame, np.abs(np.column_stack([vertices[:, 1] - bottom, vertices[:, 1] - top])).min(axis=1))
-    room = 1.5 * frame
-    if len(taken):
-        room = np.minimum(room, np.linalg.norm(vertices[:, None] - taken[None], axis=2).min(axis=1))
-    return vertices[int(room.argmax())]
+def _occupied(axes: Axes, sketches: Sequence[Sketch], names: Sequence[Bbox]) -> NDArray[np.float64]:
+    """Pixels (n, 2) that metal and names take up."""
+    metal = [p for s in sketches for stroke in s.strokes for p in stroke.points[:: max(1, len(stroke.points) // 12)]]
+    pixels = [axes.transData.transform(np.array(metal))] if metal else []
+    steps = np.array([(x, y) for x in (0, 0.25, 0.5, 0.75, 1) for y in (0, 0.5, 1)])
+    pixels += [np.array(box.min) + steps * np.array(box.size) for box in names]
+    return np.concatenate(pixels) if pixels else np.empty((0, 2))
 
 
 def isolines(result: Result) -> list[tuple[float, str, LineStyleType]]:
@@ -173,10 +160,8 @@ def isolines(result: Result) -> list[tuple[float, str, LineStyleType]]:
     return [(float(level), colour, dashes) for level, colour, dashes in known if level]
 
 
-def draw_electrodes(axes: Axes, plane: Plane, sketches: Sequence[Sketch], names: bool = True) -> None:
-    """Metal bright and cased, insulated shafts thin and grey, projected parts dashed, tips as diamonds, names."""
-    cut = [s.label for s in sketches if s.crossing is not None]
-    middle = np.mean(cut, axis=0) if cut else None
+def draw_electrodes(axes: Axes, sketches: Sequence[Sketch]) -> None:
+    """Metal bright and cased, insulated shafts thin and grey, projected parts dashed, tips as diamonds."""
     for item in sketches:
         for stroke in item.strokes:
             _draw_stroke(axes, stroke)
@@ -185,12 +170,12 @@ def draw_electrodes(axes: Axes, plane: Plane, sketches: Sequence[Sketch], names:
         if item.tip is not None:
             face = style.ELECTRODE if item.tip_in_plane else "white"
             axes.add_line(tip_marker(float(item.tip[0]), float(item.tip[1]), face))
-        if names:
-            _draw_name(axes, plane, item, middle)
 
 
 def _draw_stroke(axes: Axes, stroke: Stroke) -> None:
     points = np.vstack([stroke.points, stroke.points[:1]]) if stroke.closed else stroke.points
+    if stroke.closed and stroke.in_plane:
+        axes.fill(points[:, 0], points[:, 1], facecolor=style.PLATE, linewidth=0, zorder=3.8)
     exposed = stroke.part != "shaft"
     width = (2.6 if exposed else 1.6) if stroke.in_plane else (1.5 if exposed else 1.0)
     axes.plot(
@@ -219,58 +204,3 @@ def tip_marker(x: float, y: float, face: str) -> Line2D:
         markeredgewidth=0.8,
         zorder=5,
     )
-
-
-def _draw_name(axes: Axes, plane: Plane, item: Sketch, middle: NDArray[np.float64] | None) -> None:
-    """The electrode's name beside its metal, kept within the frame; those that are cut through are named outwards."""
-    left, right, bottom, top = plane.extent
-    low, high = np.minimum([left, bottom], [right, top]), np.maximum([left, bottom], [right, top])
-    margin = 0.05 * (high - low)
-    x, y = np.clip(item.label, low + margin, high - margin)
-    away = item.away
-    if item.crossing is not None and middle is not None and np.linalg.norm(item.label - middle) > 1:
-        away = plane.as_seen(item.label - middle)
-    axes.annotate(
-        style.plain(item.name),
-        (float(x), float(y)),
-        xytext=(8.5 * float(away[0]), 8.5 * float(away[1])),
-        textcoords="offset points",
-        ha="center",
-        va="center",
-        fontsize=style.BODY_PT,
-        fontweight="bold",
-        color=style.INK,
-        path_effects=style.cased(2.6),
-        zorder=6,
-        annotation_clip=False,
-    )
-
-
-def _draw_labels(axes: Axes, plane: Plane) -> None:
-    title = f"{plane.kind.capitalize()}   {plane.place}"
-    axes.set_title(style.plain(title), fontsize=style.BODY_PT + 0.5, color=style.INK, loc="left", pad=5)
-    axes.set_xlabel(plane.across.label, labelpad=1)
-    axes.set_ylabel(plane.along.label, labelpad=1)
-    for locator in (axes.xaxis, axes.yaxis):
-        locator.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    where = {"left": (0.012, 0.5), "right": (0.988, 0.5), "bottom": (0.5, 0.015), "top": (0.5, 0.985)}
-    align = {
-        "left": ("left", "center"),
-        "right": ("right", "center"),
-        "bottom": ("center", "bottom"),
-        "top": ("center", "top"),
-    }
-    for side, letters in plane.edges._asdict().items():
-        horizontal, vertical = align[side]
-        axes.text(
-            *where[side],
-            letters,
-            transform=axes.transAxes,
-            ha=horizontal,
-            va=vertical,
-            fontsize=style.BODY_PT + 1,
-            fontweight="bold",
-            color=style.INK,
-            path_effects=style.cased(2.8),
-            zorder=7,
-        )

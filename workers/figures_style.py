@@ -30,6 +30,7 @@ TARGET = "#111111"
 AVOIDED = "#cc2a86"
 ELECTRODE = "#19e3ff"
 SHAFT = "#6b7480"
+PLATE = "#b9eef5"
 OUTSIDE = "#ffffff"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 
@@ -47,11 +48,11 @@ _TISSUE_COLOURS = (
     (("vein", "cava", "portal"), "#aebbd4"),
     (("blood", "vessel", "arter", "aorta"), "#d9a9a9"),
     (("cortical",), "#f4efdd"),
-    (("bone", "vertebra", "rib", "cancellous", "marrow"), "#e6dcbf"),
+    (("bone", "vertebra", "rib", "cancellous", "marrow"), "#d9cdb4"),
     (("liver",), "#c9ada1"),
     (("kidney",), "#c39c98"),
     (("muscle", "heart"), "#d6b7ae"),
-    (("fat",), "#f1e9d2"),
+    (("fat",), "#f5e8c4"),
     (("skin", "dermis"), "#e4c9b6"),
     (("lung",), "#dfe5e8"),
     (("bile", "gall"), "#b5c39c"),
@@ -125,6 +126,11 @@ def plain(text: object) -> str:
         for c in str(text).replace("\N{NO-BREAK SPACE}", " ")
     )
     return shown.replace("$", r"\$")
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, cut to `most` characters."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:

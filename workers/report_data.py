@@ -147,11 +147,16 @@ class Result:
         return self.dataset["field_max_v_per_m"].to_numpy() / np.float32(100)
 
     @cached_property
+    def metal(self) -> Volume:
+        """Voxels that are metal or insulated shaft for the most part."""
+        if "zone" not in self.dataset:
+            return np.zeros(self.shape, bool)
+        return self.dataset["zone"].to_numpy() == METAL_ZONE
+
+    @cached_property
     def conducting(self) -> Volume:
         """Where a field means something: tissue, neither metal nor air."""
-        inside = np.ones(self.shape, bool)
-        if "zone" in self.dataset:
-            inside &= self.dataset["zone"].to_numpy() != METAL_ZONE
+        inside = ~self.metal
         insulators = {t["name"] for t in self.summary.get("tissues") or () if t.get("insulating")} | {"air"}
         for index, name in enumerate(self.tissue_names):
             if name in insulators:

@@ -164,7 +164,7 @@ def orthogonal_plane(result: Result, axis: int, index: int) -> Plane:
     rulers = [Ruler(f"{name}{_AXIS_NAMES[a]} (mm)", at[a][-1], -result.spacing_mm[a]) for a in (horizontal, vertical)]
     return Plane(
         _PLANE_OF_AXIS[axis],
-        f"{name}{_AXIS_NAMES[axis]} = {at[axis][index]:.1f} mm",
+        f"{name}{_AXIS_NAMES[axis]} = {at[axis][index]:.1f} mm".replace("-", "\N{MINUS SIGN}"),
         result.position_mm(tuple(last)),
         right,
         -up,

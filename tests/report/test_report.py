@@ -19,7 +19,7 @@ from PIL import Image
 from porefield.workers import report_tables
 from porefield.workers.figures import coverage_figure, headline, main_planes
 from porefield.workers.figures_charts import crossing_axis, fullest_slice, histogram_figure, pulses_figure
-from porefield.workers.figures_panel import clearest_point
+from porefield.workers.figures_labels import clearest_point
 from porefield.workers.figures_style import field_rgba, plain, tissue_colours
 from porefield.workers.report import header, measures, provenance, write_report
 from porefield.workers.report_data import Result, read_result
