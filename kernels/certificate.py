@@ -20,7 +20,8 @@ Nodes = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Audit:
-    """Attributes: mean_square_field (V^2/m^2, of the voxel's tissue) and conductivity (S/m) per voxel; residual (A) per node, zero in metal;
+    """Attributes: mean_square_field (V^2/m^2, of the voxel's tissue) and conductivity (S/m) per voxel; residual (A)
+    per node, zero in metal;
     electrode_current_a out of each electrode; dissipated_power_w."""
 
     mean_square_field: Nodes

@@ -118,7 +118,8 @@ def check_monotonic(law: ConductivityLaw) -> None:
     """Refuse a law for which the field problem has no unique solution.
 
     Raises:
-        ValueError: parameters out of range, or E sigma(E) not increasing (sampled to 10 MV/m and round the law's own rise).
+        ValueError: parameters out of range, or E sigma(E) not increasing (sampled to 10 MV/m and round the law's
+        own rise).
     """
     s0, s1, a, b = law.baseline_s_per_m, law.permeabilised_s_per_m, law.a, law.b
     if not all(math.isfinite(v) for v in (s0, s1, a, b, law.temperature_per_k)):

@@ -40,7 +40,8 @@ FILL_SAMPLES = 3
 """Points per axis that measure the mean square of a voxel's near field."""
 FILL_RANGE = (0.05, 4.0)
 MOST_NEGATIVE_LEAK = -0.2
-"""Of the geometric edge conductance; the near field may ask for less next to a needle's ends, which would cost definiteness."""
+"""Of the geometric edge conductance; the near field may ask for less next to a needle's ends, which would cost
+definiteness."""
 SHORTEST_CUT = 0.01
 """A node nearer than this fraction of an edge to a surface counts as metal."""
 SHAFT_SAMPLES = 5
@@ -55,7 +56,8 @@ class Couplings:
 
     Attributes:
         metal: index of the electrode a node lies in, -1 for free nodes.
-        open_edge: for each axis the share of an edge's conductance that is left (0 to 1), edge i going from node i to i + 1.
+        open_edge: for each axis the share of an edge's conductance that is left (0 to 1), edge i going from node i
+            to i + 1.
         link_node: flat node index of each link. link_electrode: its electrode. link_g_m: its geometric conductance, m.
         link_cell, link_weight: (links, 8) voxel indices flat over the *node* shape, and weights (0 where unused).
         part_cell, part_fill: voxels (same indices) with a fill other than 1, and that fill.
@@ -303,7 +305,7 @@ def link_wire(grid: Grid, needle: Needle, k: int, owner: NDArray[np.int16], c: C
     append_links(c, grid, node, k, g, cells, weights)
 
 
-# -- voxels that metal or a steep near field fills in part --------------------------------------------------------------
+# -- voxels that metal or a steep near field fills in part -------------------------------------------------------------
 
 
 def fill_voxels(grid: Grid, electrode: Electrode, k: int, c: Couplings) -> None:
@@ -380,7 +382,8 @@ def mean_square_gradient(grid: Grid, electrode: Electrode, lower: NDArray[np.int
 
 
 def voxels_round_node(grid: Grid, node: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The 8 voxels round each node (n, 3) -> indices (n, 8, 3) and weights (n, 8) that sum to 1 over those in the grid."""
+    """The 8 voxels round each node (n, 3) -> indices (n, 8, 3) and weights (n, 8) that sum to 1 over those in the
+    grid."""
     corner = np.asarray(list(product((-1, 0), repeat=3)))
     cells = node[:, None, :] + corner
     inside = np.all((cells >= 0) & (cells < np.asarray(grid.shape)), axis=-1)
@@ -388,7 +391,8 @@ def voxels_round_node(grid: Grid, node: NDArray[np.int64]) -> tuple[NDArray[np.i
 
 
 def voxels_round_edge(grid: Grid, axis: int, lower: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The 4 voxels round each edge, padded to 8 with weight 0; each of the 4 weighs 1/4 if it is in the grid, else 0."""
+    """The 4 voxels round each edge, padded to 8 with weight 0; each of the 4 weighs 1/4 if it is in the grid, else
+    0."""
     corner = np.asarray([s for s in product((-1, 0), repeat=3) if s[axis] == 0])
     cells = np.concatenate([lower[:, None, :] + corner, lower[:, None, :] + 0 * corner], axis=1)
     inside = np.all((cells >= 0) & (cells < np.asarray(grid.shape)), axis=-1)

@@ -101,7 +101,8 @@ class Plate:
 
 @dataclass(frozen=True)
 class Rod:
-    """An endless round bar; `hollow` makes it everything outside the radius instead (the outer conductor of a coaxial)."""
+    """An endless round bar; `hollow` makes it everything outside the radius instead (the outer conductor of a
+    coaxial)."""
 
     point_m: Vector
     axis: Vector

@@ -1,6 +1,7 @@
 """Problems with known solutions, as classes that tests, benchmarks and the verification figures share.
 
-Where the field lines' cross-section A(s) is known beforehand, the current density is I / A(s) whatever the law, and with
+Where the field lines' cross-section A(s) is known beforehand, the current density is I / A(s) whatever the law, and
+with
 g(E) = E sigma(E) the voltage is  V = int g^-1( I / A(s) ) ds:  one unknown, I, and V rises with I.
 """
 

@@ -27,7 +27,7 @@ from .coupling import Couplings, couple
 from .electrodes import Electrode
 from .grid import Grid
 from .layout import Layout, level_layouts
-from .multigrid import Levels, prolong
+from .multigrid import Levels
 from .network import Network
 from .newton import StepResult, newton_step
 from .problem import FieldProblem
@@ -35,7 +35,7 @@ from .solution import Solution, SolveCancelled, SolveStatus, StepReport
 
 NESTED_GRIDS = 3
 """At most this many grids, each twice as coarse as the next."""
-SMALLEST_NESTED = 12
+SMALLEST_NESTED = 24
 """Voxels along the longest axis below which no coarser nested grid is worth it."""
 COARSE_TOLERANCE = 1e-3
 """Relative residual asked of the coarser nested grids: they only start the next."""
@@ -101,12 +101,13 @@ class NestedRun:
         self.cg_counts: list[int] = []
 
     def descend(self, start_v: NDArray[np.float64] | None) -> tuple[jax.Array, jax.Array, bool]:
-        """From the coarsest grid to the finest: potential (flat), electrode potentials, whether the finest stagnated."""
+        """From the coarsest grid to the finest: potential (flat), electrode potentials, whether the finest
+        stagnated."""
         index = len(self.nested) - 1
         level = self.nested[index]
         if start_v is None:
             phi, volts = level.at_rest()
-            forcing = jnp.float64(1e-2)
+            forcing = np.float64(1e-2)
             step = self.steps[index].result()(level.linear(), phi, volts, forcing)
             phi, volts, rest_cg = step.phi, step.volts, int(step.cg_iterations)
         else:
@@ -127,7 +128,7 @@ class NestedRun:
         best, since_best, newton, forcing = math.inf, 0, 0, LOOSEST_FORCING
         relative = math.inf
         while newton < self.max_newton_steps and since_best < STAGNATION_STEPS:
-            result = step(level.network, phi, volts, jnp.float64(forcing))
+            result = step(level.network, phi, volts, np.float64(forcing))
             phi, volts = result.phi, result.volts
             newton, cg = newton + 1, cg + int(result.cg_iterations)
             relative, previous = float(result.residual_norm) / scale, float(result.previous_norm) / scale
@@ -239,47 +240,52 @@ class Level:
         if self.problem.warmth is not None:
             padded = np.ones(lay.nodes, np.float32)
             padded[:nx, :ny, :nz] = self.problem.warmth
-            warmth = jnp.asarray(padded.reshape(-1))
-        x, y, z = (jnp.asarray(self.pad(share)) for share in c.open_edge)
+            warmth = jax.device_put(padded.reshape(-1))
+        x, y, z = (jax.device_put(self.pad(share)) for share in c.open_edge)
         return Network(
-            spacing_m=jnp.asarray(self.problem.grid.spacing_m, jnp.float64),
-            tissue=jnp.asarray(tissue.reshape(-1)),
-            table=jnp.asarray(table),
+            spacing_m=jax.device_put(np.asarray(self.problem.grid.spacing_m, np.float64)),
+            tissue=jax.device_put(tissue.reshape(-1)),
+            table=jax.device_put(table),
             warmth=warmth,
             open_edge=(x, y, z),
-            free=jnp.asarray(self.pad((c.metal < 0).astype(np.float32))),
-            link_node=jnp.asarray(fill(self.reindex(c.link_node), links)),
-            link_electrode=jnp.asarray(fill(c.link_electrode, links)),
-            link_g_m=jnp.asarray(fill(c.link_g_m, links)),
-            link_cell=jnp.asarray(fill(self.reindex(c.link_cell), links)),
-            link_weight=jnp.asarray(fill(c.link_weight, links)),
-            part_cell=jnp.asarray(fill(self.reindex(c.part_cell), parts)),
-            part_inverse=jnp.asarray(fill(1 / c.part_fill - 1, parts) + 1),
-            floating=jnp.asarray(self.floating_mask.astype(np.float32)),
+            free=jax.device_put(self.pad((c.metal < 0).astype(np.float32))),
+            link_node=jax.device_put(fill(self.reindex(c.link_node), links)),
+            link_electrode=jax.device_put(fill(c.link_electrode, links)),
+            link_g_m=jax.device_put(fill(c.link_g_m, links)),
+            link_cell=jax.device_put(fill(self.reindex(c.link_cell), links)),
+            link_weight=jax.device_put(fill(c.link_weight, links)),
+            part_cell=jax.device_put(fill(self.reindex(c.part_cell), parts)),
+            part_inverse=jax.device_put(fill(1 / c.part_fill - 1, parts) + 1),
+            floating=jax.device_put(self.floating_mask.astype(np.float32)),
         )
 
     def linear(self) -> Network:
         """The same network with tissue at rest."""
-        return self.network._replace(table=self.network.table.at[:, 2].set(0.0))
+        table = np.array(self.network.table)
+        table[:, 2] = 0.0
+        return self.network._replace(table=jax.device_put(table))
 
     def find_scale(self) -> float:
-        """Norm (A) of what the driven electrodes push into tissue at rest when all free nodes are at the middle potential."""
+        """Norm (A) of what the driven electrodes push into tissue at rest when all free nodes are at the middle
+        potential."""
         audited = audit(self.problem, self.couplings, self.start_potential(), np.asarray(self.volts()), at_rest=True)
         return audited.residual_norm(np.zeros_like(self.floating_mask)) or 1.0
 
     def volts(self) -> jax.Array:
-        return jnp.asarray([self.middle_v if v is None else v for v in self.problem.potentials_v], jnp.float64)
+        return jax.device_put(
+            np.asarray([self.middle_v if v is None else v for v in self.problem.potentials_v], np.float64)
+        )
 
     def start_potential(self) -> NDArray[np.float64]:
         metal = self.couplings.metal
         return np.where(metal >= 0, np.asarray(self.volts())[metal], self.middle_v)
 
     def at_rest(self) -> tuple[jax.Array, jax.Array]:
-        return jnp.asarray(self.pad(self.start_potential())), self.volts()
+        return jax.device_put(self.pad(self.start_potential())), self.volts()
 
     def embed(self, potential_v: NDArray[np.float64]) -> jax.Array:
         """A potential on the true nodes as a flat padded vector, metal nodes at their electrode's potential."""
-        return jnp.asarray(self.pad(self.with_metal(potential_v)))
+        return jax.device_put(self.pad(self.with_metal(potential_v)))
 
     def with_metal(self, potential_v: NDArray[np.float64]) -> NDArray[np.float64]:
         metal = self.couplings.metal
@@ -345,7 +351,7 @@ def compiled_step(level: Level, inner_dtype: str) -> Callable[..., StepResult]:
             static = {
                 "levels": level.levels,
                 "kinds": level.kinds,
-                "floating": level.floating,
+                "floating": level.floating_count,
                 "inner_dtype": inner_dtype,
             }
             with jax.enable_x64(True):

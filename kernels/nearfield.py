@@ -1,6 +1,7 @@
 """The field close to a needle: a conductor of revolution alone in an unbounded uniform medium, by boundary elements.
 
-u is harmonic outside, 1 on the exposed metal, has no normal derivative on the insulated shaft and vanishes far away. It is
+u is harmonic outside, 1 on the exposed metal, has no normal derivative on the insulated shaft and vanishes far
+away. It is
 the potential of rings of charge on the surface (single layer): panels along the meridian with a constant density each,
 found by collocation at the panels' middles,
 
@@ -26,7 +27,8 @@ from scipy.special import ellipkm1
 Floats = NDArray[np.float64]
 
 TABLE_REACH = 60.0
-"""Radii from the metal that the table covers; beyond it F is that of a charge at the needle's middle (never used near)."""
+"""Radii from the metal that the table covers; beyond it F is that of a charge at the needle's middle (never used
+near)."""
 GROWTH = 1.12
 """Ratio between neighbouring table lines' distances from the surface."""
 NEAREST_LINE = 0.2
@@ -199,7 +201,8 @@ def graded_quadrature(n: int = 12) -> tuple[Floats, Floats]:
 
 
 def panels(p: Proportions) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Meridian panels from the tip's middle backwards: starts, ends (n, 2) and which are insulated; fine at the rims."""
+    """Meridian panels from the tip's middle backwards: starts, ends (n, 2) and which are insulated; fine at the
+    rims."""
     cap = 1 - graded_towards_end(1.0)[::-1]  # 0 .. 1, fine at the rim
     barrel = graded_towards_both(p.exposed)
     tip = np.stack([cap, np.zeros_like(cap)], axis=1)

@@ -4,7 +4,8 @@ Discrete energy  W = sum_c V_c U(q_c),  U'(q) = sigma(sqrt q) / 2, with the mean
 
     q_c = sum_a 1/(4 h_a^2) sum_{4 edges e along a} k_e (d_e phi)^2  +  sum_{links l in c} w_lc g_l / V (phi_i - V_k)^2
 
-(k_e the open share of the edge; U and sigma are taken at q_c / w_c in voxels of fill w, see coupling.py). Its gradient is a 7-point network with edge conductance V/(4 h_a^2) k_e sum of the 4
+(k_e the open share of the edge; U and sigma are taken at q_c / w_c in voxels of fill w, see coupling.py). Its
+gradient is a 7-point network with edge conductance V/(4 h_a^2) k_e sum of the 4
 voxels' sigma, plus the links; its Hessian is that network plus the rank-one term 2 V sigma'(q_c) b_c b_c^T per voxel,
 b_c = grad q_c / 2. E sigma(E) increasing makes it positive definite.
 Unknowns: phi at free nodes (`free` is 0 at metal nodes, and where no voxel conducts), and the potential of floating
@@ -34,7 +35,8 @@ class Network(NamedTuple):
         spacing_m: (3,). tissue: of each voxel (padding included) an index into the table.
         table: conductivity.law_table. warmth: factor on sigma per voxel, or None.
         open_edge: per axis. free: 1 at unknown nodes, else 0.
-        link_*: as in coupling.Couplings, padded with g = 0. part_*: voxels with a fill w, and 1 / w. floating: 1 for electrodes that float, else 0.
+        link_*: as in coupling.Couplings, padded with g = 0. part_*: voxels with a fill w, and 1 / w. floating: 1
+            for electrodes that float, else 0.
     """
 
     spacing_m: Float[Array, "3"]
@@ -63,7 +65,8 @@ class Network(NamedTuple):
 
 
 class State(NamedTuple):
-    """The network at one potential: q is already divided by the fill. `drop` are edge differences times open share, `link_drop` phi_i - V_k."""
+    """The network at one potential: q is already divided by the fill. `drop` are edge differences times open share,
+    `link_drop` phi_i - V_k."""
 
     q: Nodes
     sigma: Nodes

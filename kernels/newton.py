@@ -6,7 +6,8 @@
 4. line search: the energy is convex, so its slope R(x + t d) . d rises with t; take a t where it has fallen to
    `FLAT_ENOUGH` of its start, by safeguarded secants                               float64
 
-Floating electrodes are unknowns beside the nodes. The preconditioner eliminates them: with Y = M^-1 B, B the coupling of
+Floating electrodes are unknowns beside the nodes. The preconditioner eliminates them: with Y = M^-1 B, B the
+coupling of
 the nodes to the floating electrodes and M^-1 one V-cycle, the block factorisation with the Schur complement
 S = D - B^T Y is symmetric and positive, since the V-cycle never overshoots.
 """
@@ -97,13 +98,12 @@ def preconditioner(levels: Levels, floating: int, op: Operator, state: State, ne
         return lambda r_v, r_u: (v_cycle(levels, networks, r_v), jnp.zeros_like(r_u))
     index = jnp.flatnonzero(net.floating, size=floating)
     belongs = (op.link_electrode[None, :] == index[:, None]) * op.link_conductance
-    coupling = [jnp.zeros_like(op.diagonal).at[op.link_node].add(b) * op.free for b in belongs]
-    response = [barrier(v_cycle(levels, networks, b)) for b in coupling]
+    nothing = jnp.zeros((floating, levels[0][0].n), op.diagonal.dtype)
+    coupling = nothing.at[:, op.link_node].add(belongs) * op.free
+    response = jax.lax.map(lambda b: v_cycle(levels, networks, b), coupling)
     # S_kl = D_k delta_kl - B_k . Y_l, symmetric because the V-cycle is
-    schur = jnp.diag(jnp.sum(belongs, axis=1)) - jnp.stack(
-        [jnp.stack([jnp.vdot(b, y) for y in response]) for b in coupling]
-    )
-    inverse = jnp.linalg.inv(schur)
+    schur = jnp.diag(jnp.sum(belongs, axis=1)) - coupling @ response.T
+    inverse = jnp.linalg.inv(0.5 * (schur + schur.T))
 
     def precondition(r_v: Nodes, r_u: Voltages) -> tuple[Nodes, Voltages]:
         z = v_cycle(levels, networks, r_v)
@@ -142,11 +142,12 @@ def line_search(lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, slope_at
     """Step length t and the residual norm there.
 
     The slope g(t) = R(x + t d) . d of the convex energy rises from g(0) < 0. Accepted is the first t with
-    |g(t)| <= FLAT_ENOUGH |g(0)|; between a t where g < 0 and one where g > 0 the next is the secant's, kept off the ends.
+    |g(t)| <= FLAT_ENOUGH |g(0)|; between a t where g < 0 and one where g > 0 the next is the secant's, kept off the
+    ends.
     """
 
     def unfinished(c):
-        t, g, norm, _, _, _, _, k = c
+        _, g, _, _, _, _, _, k = c
         flat = jnp.abs(g) <= FLAT_ENOUGH * jnp.abs(slope_at_0)
         return (k == 0) | (~flat & (k < MOST_SEARCH_STEPS))
 

@@ -7,7 +7,8 @@ Within `NEAR` voxels of a conductor's surface the potential is written as phi = 
 vanishes on the surface (for needles that of a thin wire, coupling.py; otherwise the distance) and c a smooth function
 interpolated between the nodes. There |E| of a needle's 1/r field is right to a few per cent at a fraction of a voxel.
 
-Samples: 2 x 2 x 2 points per voxel, 4 x 4 x 4 in voxels near conductors and shafts, those inside metal or insulation left
+Samples: 2 x 2 x 2 points per voxel, 4 x 4 x 4 in voxels near conductors and shafts, those inside metal or
+insulation left
 out. Each sample knows how much |E| varies over its own little box, so that volumes above a threshold vary smoothly.
 """
 
@@ -24,7 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from numpy.typing import NDArray
 
-from .coupling import needle_field
+from .coupling import near_shape
 from .electrodes import Electrode, Needle
 from .grid import Grid
 from .problem import FieldProblem
@@ -72,7 +73,7 @@ def sample_field(problems: Sequence[FieldProblem], solutions: Sequence[Solution]
         spread_v_per_m=np.tile(spread, count),
         volume_m3=np.full(fields.size, 8 * np.prod(half_steps), np.float32),
     )
-    return join(regular_samples, near_samples(problems, solutions, near & problem.conducts))
+    return join(regular_samples, near_samples(problem, solutions, near & problem.conducts))
 
 
 def join(a: FieldSamples, b: FieldSamples) -> FieldSamples:
@@ -182,20 +183,16 @@ def voxel_box(
     return (slices[0], slices[1], slices[2]), np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
-def near_samples(
-    problems: Sequence[FieldProblem], solutions: Sequence[Solution], chosen: NDArray[np.bool_]
-) -> FieldSamples:
+def near_samples(problem: FieldProblem, solutions: Sequence[Solution], chosen: NDArray[np.bool_]) -> FieldSamples:
     """NEAR_POINTS^3 samples in each chosen voxel, without those in metal or insulation."""
-    problem = problems[0]
     grid = problem.grid
     voxel = np.argwhere(chosen)
     n = NEAR_POINTS
     steps = (np.arange(n) + 0.5) / n
     offsets = np.asarray(list(product(steps, repeat=3)))
     points = (voxel[:, None, :] + offsets) * np.asarray(grid.spacing_m)
-    fields = functools.reduce(
-        np.maximum, (PointField(p, s).field_v_per_m(points) for p, s in zip(problems, solutions, strict=True))
-    )
+    points_known = PointSet(problem, points)
+    fields = functools.reduce(np.maximum, (points_known.field_v_per_m(s) for s in solutions))
     cube = fields.reshape(-1, n, n, n)
     square = np.zeros_like(cube)
     for axis in (1, 2, 3):
@@ -214,114 +211,125 @@ def near_samples(
     )
 
 
-class PointField:
-    """Potential and |E| of a solution at arbitrary points (m, in the grid; inside metal the values mean nothing)."""
+class PointSet:
+    """Points (m, in the grid) whose geometry is worked out once, to evaluate any number of pulses there.
 
-    def __init__(self, problem: FieldProblem, solution: Solution) -> None:
+    Inside metal the values mean nothing.
+    """
+
+    def __init__(self, problem: FieldProblem, points: NDArray[np.float64]) -> None:
         self.problem, self.grid = problem, problem.grid
-        self.phi = solution.potential_v
         self.spacing = np.asarray(self.grid.spacing_m)
+        self.shape = points.shape[:-1]
+        self.points = points.reshape(-1, 3)
+        owner = np.full(len(self.points), -1)
+        closest = np.full(len(self.points), np.inf)
+        for k, electrode in enumerate(problem.electrodes):
+            distance = electrode.distance_m(self.points)
+            nearer = (distance < closest) & (distance <= reach_voxels(electrode) * self.spacing.max())
+            owner[nearer], closest[nearer] = k, distance[nearer]
+        self.far = np.flatnonzero(owner < 0)
         self.near = [
-            NearField(problem, k, self.phi, solution.electrode_potentials_v[k]) for k in range(len(problem.electrodes))
+            NearField(problem, k, np.flatnonzero(owner == k), self.points)
+            for k in range(len(problem.electrodes))
+            if np.any(owner == k)
         ]
 
-    def field_v_per_m(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """|E| (V/m) at points (..., 3)."""
-        shape = points.shape[:-1]
-        p = points.reshape(-1, 3)
-        gradient = self.smooth_gradient(p)
-        closest = np.full(len(p), np.inf)
+    def field_v_per_m(self, solution: Solution) -> NDArray[np.float64]:
+        """|E| (V/m) at the points, of their shape."""
+        gradient = np.empty_like(self.points)
+        gradient[self.far] = smooth_gradient(self.problem, solution.potential_v, self.points[self.far])
         for near in self.near:
-            distance = near.electrode.distance_m(p)
-            use = (distance < closest) & (distance <= near.reach_m)
-            if use.any():
-                gradient[use] = near.gradient(p[use])
-                closest[use] = distance[use]
-        return np.linalg.norm(gradient, axis=-1).reshape(shape)
+            gradient[near.index] = near.gradient(solution)
+        return np.linalg.norm(gradient, axis=-1).reshape(self.shape)
 
-    def potential_v(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Potential (V) at points (..., 3)."""
-        shape = points.shape[:-1]
-        p = points.reshape(-1, 3)
-        value = trilinear(self.phi, p / self.spacing)[0]
-        closest = np.full(len(p), np.inf)
+    def potential_v(self, solution: Solution) -> NDArray[np.float64]:
+        """Potential (V) at the points, of their shape."""
+        value = np.empty(len(self.points))
+        value[self.far] = trilinear(solution.potential_v, self.points[self.far] / self.spacing)[0]
         for near in self.near:
-            distance = near.electrode.distance_m(p)
-            use = (distance < closest) & (distance <= near.reach_m)
-            if use.any():
-                value[use] = near.value(p[use])
-                closest[use] = distance[use]
-        return value.reshape(shape)
+            value[near.index] = near.value(solution)
+        return value.reshape(self.shape)
 
-    def smooth_gradient(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Edge differences, bilinear across; linear along from neighbours in the same tissue; (n, 3)."""
-        x = p / self.spacing
-        cell = np.clip(np.floor(x).astype(int), 0, np.asarray(self.grid.shape) - 1)
-        s = x - cell
-        out = np.empty_like(p)
-        tissue = self.problem.tissue
-        own = tissue[tuple(cell.T)]
-        for a in range(3):
-            step = np.zeros(3, int)
-            step[a] = 1
-            centre = s.copy()
-            centre[:, a] = 0.5
-            here = self._edge_mean(cell, s, a)
-            slope = np.zeros(len(p))
-            sides = np.zeros(len(p))
-            for sign in (-1, 1):
-                other = cell + sign * step
-                valid = (other[:, a] >= 0) & (other[:, a] < self.grid.shape[a])
-                other = np.clip(other, 0, np.asarray(self.grid.shape) - 1)
-                valid &= tissue[tuple(other.T)] == own
-                slope += np.where(valid, sign * (self._edge_mean(other, s, a) - here), 0)
-                sides += valid
-            out[:, a] = here + (s[:, a] - 0.5) * slope / np.maximum(sides, 1)
-        return out
 
-    def _edge_mean(self, cell: NDArray[np.int64], s: NDArray[np.float64], a: int) -> NDArray[np.float64]:
-        b, c = (d for d in range(3) if d != a)
-        total = np.zeros(len(cell))
-        for ub, uc in product((0, 1), repeat=2):
-            low = cell.copy()
-            low[:, b] += ub
-            low[:, c] += uc
-            high = low.copy()
-            high[:, a] += 1
-            weight = (s[:, b] if ub else 1 - s[:, b]) * (s[:, c] if uc else 1 - s[:, c])
-            total += weight * (self.phi[tuple(high.T)] - self.phi[tuple(low.T)])
-        return total / self.spacing[a]
+def smooth_gradient(problem: FieldProblem, phi: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Edge differences, bilinear across; linear along from neighbours in the same tissue; points and result (n, 3)."""
+    x = p / np.asarray(problem.grid.spacing_m)
+    last = np.asarray(problem.grid.shape) - 1
+    cell = np.clip(np.floor(x).astype(int), 0, last)
+    s = x - cell
+    out = np.empty_like(p)
+    own = problem.tissue[tuple(cell.T)]
+    for a in range(3):
+        here = _edge_mean(phi, cell, s, a)
+        slope, sides = np.zeros(len(p)), np.zeros(len(p))
+        for sign in (-1, 1):
+            other = cell.copy()
+            other[:, a] = np.clip(other[:, a] + sign, 0, last[a])
+            same = (other[:, a] != cell[:, a]) & (problem.tissue[tuple(other.T)] == own)
+            slope += np.where(same, sign * (_edge_mean(phi, other, s, a) - here), 0)
+            sides += same
+        out[:, a] = (here + (s[:, a] - 0.5) * slope / np.maximum(sides, 1)) / problem.grid.spacing_m[a]
+    return out
+
+
+def _edge_mean(
+    phi: NDArray[np.float64], cell: NDArray[np.int64], s: NDArray[np.float64], a: int
+) -> NDArray[np.float64]:
+    """Difference of phi over a voxel along axis a, bilinear between its 4 edges."""
+    b, c = (d for d in range(3) if d != a)
+    total = np.zeros(len(cell))
+    for ub, uc in product((0, 1), repeat=2):
+        low = cell.copy()
+        low[:, b] += ub
+        low[:, c] += uc
+        high = low.copy()
+        high[:, a] += 1
+        weight = (s[:, b] if ub else 1 - s[:, b]) * (s[:, c] if uc else 1 - s[:, c])
+        total += weight * (phi[tuple(high.T)] - phi[tuple(low.T)])
+    return total
 
 
 class NearField:
-    """phi = V + c F round one conductor; c at the nodes near it, continued a little into the metal."""
+    """phi = V + c F round one conductor: F at the points once, c for each solution.
 
-    def __init__(self, problem: FieldProblem, k: int, phi: NDArray[np.float64], volts: float) -> None:
-        self.electrode, self.volts = problem.electrodes[k], volts
+    c is known at the nodes outside the metal and continued a little into it.
+    """
+
+    def __init__(self, problem: FieldProblem, k: int, index: NDArray[np.int64], points: NDArray[np.float64]) -> None:
+        self.k, self.electrode, self.index = k, problem.electrodes[k], index
         self.spacing = np.asarray(problem.grid.spacing_m)
-        self.reach_m = reach_voxels(self.electrode) * max(problem.grid.spacing_m)
-        low, high = self.electrode.bounds_m()
-        margin = reach_voxels(self.electrode) + 3
-        nodes = problem.grid.node_shape
-        self.start = np.clip(np.floor(np.asarray(low) / self.spacing - margin), 0, nodes).astype(int)
-        stop = np.clip(np.ceil(np.asarray(high) / self.spacing + margin) + 1, 0, nodes).astype(int)
-        box = tuple(slice(a, max(b, a)) for a, b in zip(self.start, stop, strict=True))
-        axes = [np.arange(s.start, s.stop) * h for s, h in zip(box, self.spacing, strict=True)]
-        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-        self.factor = self._smooth_factor(points, phi[box])
-
-    def shape_function(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """F: zero on the metal, rising outwards."""
+        p = points[index]
+        low, high = p.min(axis=0) / self.spacing, p.max(axis=0) / self.spacing
+        # an outline of FURTHEST_EXTRAPOLATION nodes round the points lends values to metal nodes among them
+        self.start = np.maximum(np.floor(low).astype(int) - FURTHEST_EXTRAPOLATION, 0)
+        stop = np.minimum(np.ceil(high).astype(int) + FURTHEST_EXTRAPOLATION + 1, problem.grid.node_shape)
+        self.box = tuple(slice(int(i), int(j)) for i, j in zip(self.start, stop, strict=True))
+        axes = [np.arange(i.start, i.stop) * h for i, h in zip(self.box, self.spacing, strict=True)]
+        nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        self.node_shape_value = near_shape(self.electrode, nodes)
+        self.known = self.electrode.distance_m(nodes) > 0.2 * self.spacing.min()
         if isinstance(self.electrode, Needle):
-            return needle_field(self.electrode, points)
-        return self.electrode.distance_m(points)
+            self.known &= self.electrode.shaft_distance_m(nodes) > 0
+        self.x = p / self.spacing - self.start
+        self.value_at_points = near_shape(self.electrode, p)
+        self.gradient_at_points = self._shape_gradient(p)
 
-    def _smooth_factor(self, points: NDArray[np.float64], phi: NDArray[np.float64]) -> NDArray[np.float64]:
-        f = self.shape_function(points)
-        known = self.electrode.distance_m(points) > 0.2 * self.spacing.min()
-        if isinstance(self.electrode, Needle):
-            known &= self.electrode.shaft_distance_m(points) > 0
-        c = np.where(known, (phi - self.volts) / np.where(known, f, 1), 0)
+    def _shape_gradient(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
+        """grad F by central differences over a fiftieth of a voxel."""
+        step = 0.01 * self.spacing.min()
+        out = np.empty_like(p)
+        for a in range(3):
+            move = np.zeros(3)
+            move[a] = step
+            out[:, a] = (near_shape(self.electrode, p + move) - near_shape(self.electrode, p - move)) / (2 * step)
+        return out
+
+    def smooth_factor(self, solution: Solution) -> NDArray[np.float64]:
+        """c at the nodes of the box."""
+        known = self.known
+        rise = solution.potential_v[self.box] - solution.electrode_potentials_v[self.k]
+        c = np.where(known, rise / np.where(known, self.node_shape_value, 1), 0)
         for _ in range(FURTHEST_EXTRAPOLATION + int(np.ceil(_half_width(self.electrode) / self.spacing.min()))):
             total, count = np.zeros_like(c), np.zeros_like(c)
             for axis, shift in product(range(3), (-1, 1)):
@@ -332,21 +340,14 @@ class NearField:
             known = known | new
         return c
 
-    def value(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
-        c, _ = trilinear(self.factor, p / self.spacing - self.start)
-        return self.volts + c * self.shape_function(p)
+    def value(self, solution: Solution) -> NDArray[np.float64]:
+        c, _ = trilinear(self.smooth_factor(solution), self.x)
+        return solution.electrode_potentials_v[self.k] + c * self.value_at_points
 
-    def gradient(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
-        """grad phi = F grad c + c grad F; the near field's own gradient by central differences of a hundredth voxel."""
-        c, grad_c = trilinear(self.factor, p / self.spacing - self.start)
-        f = self.shape_function(p)
-        step = 0.01 * self.spacing.min()
-        out = grad_c / self.spacing * f[:, None]
-        for a in range(3):
-            move = np.zeros(3)
-            move[a] = step
-            out[:, a] += c * (self.shape_function(p + move) - self.shape_function(p - move)) / (2 * step)
-        return out
+    def gradient(self, solution: Solution) -> NDArray[np.float64]:
+        """grad phi = F grad c + c grad F."""
+        c, grad_c = trilinear(self.smooth_factor(solution), self.x)
+        return grad_c / self.spacing * self.value_at_points[:, None] + c[:, None] * self.gradient_at_points
 
 
 def _half_width(electrode: Electrode) -> float:
