@@ -65,12 +65,18 @@ class ResourceError(PorefieldError):
     """The plan asks for more than this machine has; raised before anything large is allocated."""
 
 
-def one_of(names: Iterable[str], got: str, limit: int = 12) -> str:
-    """'one of ...' for an `expected`: the names closest to `got` first, shortened when there are many."""
-    known = sorted(set(names))
-    close = get_close_matches(got, known, n=3, cutoff=0.6)
-    rest = [name for name in known if name not in close]
-    shown = (close + rest)[:limit]
-    more = f", ... ({len(known) - len(shown)} more)" if len(known) > len(shown) else ""
+def one_of(names: Iterable[str], got: str, also: Iterable[str] = (), limit: int = 12) -> str:
+    """'one of ...' for an `expected`: the names, shortened when there are many, those closest to `got` first.
+
+    Args:
+        names: what to list.
+        got: what came.
+        also: valid as well, but mentioned only when close to `got`.
+    """
+    listed = sorted(set(names))
+    close = get_close_matches(got, sorted({*listed, *also}), n=3, cutoff=0.6)
+    shown = (close + [name for name in listed if name not in close])[:limit]
+    left = len({*listed, *close}) - len(shown)
+    more = f", ... ({left} more)" if left else ""
     hint = f" (did you mean {close[0]}?)" if close else ""
-    return f"one of {', '.join(shown)}{more}{hint}" if known else "no such name: there are none"
+    return f"one of {', '.join(shown)}{more}{hint}" if shown else "no such name: there are none"

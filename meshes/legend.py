@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .errors import PlanError, one_of
@@ -49,13 +49,11 @@ def check_names(plan: Plan, source: Source, legend: Legend, tissues: Mapping[str
     Raises:
         PlanError: a name that means nothing, with the nearest ones.
     """
-    known: Collection[str] = {
-        *tissues,
-        *source.names,
-        *(entry.structure for entry in legend.entries if entry.structure),
-    }
+    here = {name for entry in legend.entries for name in (entry.structure, entry.tissue) if name}
+    elsewhere = {*tissues, *source.names}
     stated = [(f"targets[{i}]", name) for i, name in enumerate(plan.targets)]
     stated += [(f"avoid.{name}", name) for name in plan.avoid]
     for field, name in stated:
-        if name not in known:
-            raise PlanError.of(field, f"a structure or tissue of the anatomy, {one_of(known, name)}", name)
+        if name not in here and name not in elsewhere:
+            expected = f"a structure or tissue of the anatomy, {one_of(here, name, elsewhere)}"
+            raise PlanError.of(field, expected, name)
