@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,7 @@ def header(result: Result) -> Html:
     """The plan's title and description, when and by what it was computed."""
     created = result.summary.get("created") or result.attributes.get("created") or ""
     words = [
-        f"Computed {escape(str(created))}" if created else "",
+        f"computed {escape(when(str(created)))}" if created else "",
         f"porefield {text(result.summary.get('porefield'))}",
     ]
     words.append("research software, not a medical device")
@@ -159,13 +161,29 @@ def provenance(result: Result) -> Html:
     )
     origin = result.summary.get("provenance") or result.attributes.get("provenance") or {}
     versions = result.summary.get("versions") or {}
+    plan = as_yaml(without_nulls(result.plan))
     return section(
         "Provenance",
         f"<p><b>Notes</b></p><ul class=list>{items}</ul>" if items else "",
         f"<p><b>Input and grid</b></p><pre>{escape(as_yaml(origin))}</pre>" if origin else "",
         table("Versions", ("Software", "version"), versions.items(), words=(0, 1)) if versions else "",
-        f"<details><summary>The plan as it was run</summary><pre>{escape(as_yaml(result.plan))}</pre></details>",
+        f"<details><summary>The plan as it was run</summary><pre>{escape(plan)}</pre></details>",
     )
+
+
+def without_nulls(data: Any) -> Any:
+    """Nested data less the keys that are null or empty: what a plan left out needs no line."""
+    if isinstance(data, Mapping):
+        return {k: without_nulls(v) for k, v in data.items() if v is not None and v not in ({}, "")}
+    return [without_nulls(v) for v in data] if isinstance(data, list) else data
+
+
+def when(stamp: str) -> str:
+    """An ISO 8601 time in UTC to the minute; anything else as it stands."""
+    try:
+        return f"{datetime.fromisoformat(stamp).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return stamp
 
 
 def as_yaml(data: Any) -> str:

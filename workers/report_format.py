@@ -9,6 +9,8 @@ from typing import Any
 
 NOTHING = "\N{EM DASH}"
 _SPACE = "\N{NO-BREAK SPACE}"
+LONG_TABLE_ROWS = 14
+"""Tables longer than this may be broken across printed pages."""
 
 
 class Html(str):
@@ -93,9 +95,10 @@ def table(
         body.append(f'<tr class="{escape(kind)}">' if kind else "<tr>")
         body += [_cell(i, value, "th" if i == 0 else "td", "row", left) for i, value in enumerate(row)]
         body.append("</tr>")
+    size = "wide long" if body.count("</tr>") > LONG_TABLE_ROWS else "wide"
     head = "".join(_cell(i, value, "th", "col", left) for i, value in enumerate(heads))
     return Html(
-        f'<div class="wide"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
+        f'<div class="{size}"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 

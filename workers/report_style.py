@@ -68,7 +68,7 @@ thead th {
   border-bottom: 1.5px solid var(--rule);
 }
 td.n, th.n { text-align: right; white-space: nowrap; }
-tbody th { font-weight: 600; }
+tbody th { font-weight: 600; min-width: 9em; }
 tbody tr.first:not(:first-child) > * { border-top: 1.5px solid var(--rule); }
 tr.bad > * { background: var(--bad-ground); }
 tr.doubt > td { background: var(--doubt-ground); }
@@ -111,9 +111,10 @@ pre {
   figure { margin: 6pt 0 12pt; }
   figure, .card, .notes, .banner, .disclaimer, tr { break-inside: avoid; }
   figure img { max-height: 225mm; width: auto; max-width: 100%; margin: 0 auto; }
-  figure.lead img { max-height: 150mm; }
+  figure.lead img { max-height: 200mm; }
   figure.half img { height: auto; max-height: 72mm; margin: 0; }
-  .wide { overflow: visible; }
+  .wide { overflow: visible; break-inside: avoid; }
+  .wide.long { break-inside: auto; }
   table { font-size: 7.6pt; }
   thead { display: table-header-group; }
   thead th { font-size: 7.2pt; }

@@ -86,19 +86,16 @@ def currents_table(result: Result) -> Html:
     names = [e.name for e in result.electrodes] or list((result.pulses or [{}])[0].get("currents_a") or {})
     wide = len(names) <= MOST_ELECTRODE_COLUMNS
     currents = tuple(f"{n}, A" for n in names) if wide else ("currents, A",)
-    heads = ("Pulse", "anode \N{RIGHTWARDS ARROW} cathode", "train", "voltage, V", *currents)
-    heads += ("delivered, A", "peak power, kW", "generator")
+    heads = ("Pulse", "train", "voltage, V", *currents, "delivered, A", "peak power, kW", "generator")
     rows, classes = [], []
     for pulse in result.pulses:
         flow: Mapping[str, Any] = pulse.get("currents_a") or {}
         cells = [current(flow.get(n)) for n in names]
         listed = ", ".join(f"{n} {c}" for n, c in zip(names, cells, strict=True))
         power = finite(pulse.get("peak_power_w"))
-        ends = "{} \N{RIGHTWARDS ARROW} {}".format(*(" + ".join(pulse.get(k) or ()) for k in ("anodes", "cathodes")))
         rows.append(
             (
-                pulse.get("name"),
-                ends,
+                pulse_title(pulse),
                 train(pulse),
                 exact(pulse.get("voltage_v")),
                 *(cells if wide else [listed]),
@@ -109,7 +106,17 @@ def currents_table(result: Result) -> Html:
         )
         classes.append("bad" if pulse.get("within_generator_limits") is False else "")
     caption = "Currents, positive out of the electrode into the tissue"
-    return table(caption, heads, rows, words=(0, 1, 2, -1), classes=classes)
+    return table(caption, heads, rows, words=(0, 1, -1), classes=classes)
+
+
+def pulse_title(pulse: Mapping[str, Any]) -> Html:
+    """The pulse's name, and from where to where it flows unless the name says so."""
+    name = str(pulse.get("name", ""))
+    anodes, cathodes = ([str(e) for e in pulse.get(side) or ()] for side in ("anodes", "cathodes"))
+    if name.startswith(f"{'+'.join(anodes)}-{'+'.join(cathodes)}"):
+        return Html(text(name))
+    path = f"{' + '.join(anodes)} \N{RIGHTWARDS ARROW} {' + '.join(cathodes)}"
+    return Html(f"{text(name)}<br><small>{text(path)}</small>")
 
 
 def current(value: Any) -> str:
@@ -126,7 +133,8 @@ def train(pulse: Mapping[str, Any]) -> str:
     if count is None or width is None:
         return ""
     at = "" if rate is None else f" at {rate:g} Hz"
-    return f"{count:g} \N{MULTIPLICATION SIGN} {width:g} \N{MICRO SIGN}s{at}"
+    whole = f"{count:g} \N{MULTIPLICATION SIGN} {width:g} \N{MICRO SIGN}s{at}"
+    return whole.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def delivered_a(pulse: Mapping[str, Any]) -> float | None:
