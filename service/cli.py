@@ -126,10 +126,9 @@ def report(
 ) -> None:
     """Make report.html and coverage.png of a result again, from what the directory holds."""
     from ..workers.report import write_report
-    from ..workers.run import is_result
     from .outcomes import told_errors
 
-    if not directory.is_dir() or not is_result(directory):
+    if not all((directory / name).exists() for name in ("summary.json", "result.zarr")):
         raise typer.BadParameter(f"expected a directory made by 'porefield run', got {directory}", param_hint="DIR")
     with told_errors(as_json=False):
         write_report(directory)

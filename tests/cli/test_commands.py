@@ -199,6 +199,7 @@ def test_report_makes_the_pages_again(
 ) -> None:
     call("run", plan_file, "--out", tmp_path / "out")
     (tmp_path / "out" / "report.html").unlink()
+    (tmp_path / "out" / "notes.txt").write_text("a reader's own file is no obstacle")
     done = call("report", tmp_path / "out")
     assert done.exit_code == 0
     assert done.output.strip() == str(tmp_path / "out" / "report.html")
