@@ -5,7 +5,7 @@ away. It is
 the potential of rings of charge on the surface (single layer): panels along the meridian with a constant density each,
 found by collocation at the panels' middles,
 
-    u(x) = sum_p q_p int_p K(m) / ( pi sqrt((r + r')^2 + (z - z')^2) ) r' ds',     1 - m = ((r - r')^2 + (z - z')^2) / ((r + r')^2 + (z - z')^2)
+    u(x) = sum_p q_p int_p K(m) / sqrt(w) r' ds',    w = (r + r')^2 + (z - z')^2,   1 - m = ((r - r')^2 + (z - z')^2) / w
 
 with K the complete elliptic integral (Jackson, Classical Electrodynamics, 1998, ch. 3; densities are scaled freely).
 Kernels use F = 1 - u, zero on the metal and rising outwards, from a table in the meridian plane: what is tabulated is

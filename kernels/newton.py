@@ -9,7 +9,8 @@
 Floating electrodes are unknowns beside the nodes. The preconditioner eliminates them: with Y = M^-1 B, B the
 coupling of
 the nodes to the floating electrodes and M^-1 one V-cycle, the block factorisation with the Schur complement
-S = D - B^T Y is symmetric and positive, since the V-cycle never overshoots.
+S = D - 0.95 B^T Y is symmetric, and positive as long as the V-cycle overshoots the inverse by less than 5 % (its spectrum
+in units of the inverse reaches 1.02 in the tests).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ barrier = jax.lax.optimization_barrier
 
 MOST_CG_ITERATIONS = 200
 FLAT_ENOUGH = 0.5
+SAFE_SHARE = 0.95
+"""Share of the nodes' response taken off the floating electrodes' own conductance."""
 MOST_SEARCH_STEPS = 12
 
 
@@ -65,7 +68,7 @@ def newton_step(
     lay = levels[0][0]
     dtype = jnp.dtype(inner_dtype)
     state = barrier(evaluate(lay, kinds, net, phi, volts))
-    r_v, r_u = state.residual, -state.electrode_current * net.floating
+    r_v, r_u = state.residual, state.electrode_current * net.floating
     norm = residual_norm(r_v, r_u)
     op = linearise(lay, net, state, dtype)
     scale = jnp.where(norm > 0, norm, 1)
@@ -102,7 +105,7 @@ def preconditioner(levels: Levels, floating: int, op: Operator, state: State, ne
     coupling = nothing.at[:, op.link_node].add(belongs) * op.free
     response = jax.lax.map(lambda b: v_cycle(levels, networks, b), coupling)
     # S_kl = D_k delta_kl - B_k . Y_l, symmetric because the V-cycle is
-    schur = jnp.diag(jnp.sum(belongs, axis=1)) - coupling @ response.T
+    schur = jnp.diag(jnp.sum(belongs, axis=1)) - SAFE_SHARE * (coupling @ response.T)
     inverse = jnp.linalg.inv(0.5 * (schur + schur.T))
 
     def precondition(r_v: Nodes, r_u: Voltages) -> tuple[Nodes, Voltages]:
@@ -161,7 +164,7 @@ def line_search(lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, slope_at
         inside = jnp.clip(secant, lo + 0.1 * (hi - lo), hi - 0.1 * (hi - lo))
         t = jnp.where(k == 0, t, jnp.where(jnp.isfinite(hi), inside, 2 * lo))
         s = evaluate(lay, kinds, net, phi + t * d_v, volts + t * d_u)
-        r_u = -s.electrode_current * net.floating
+        r_u = s.electrode_current * net.floating
         g, norm = slope(s.residual, r_u, d_v, d_u), residual_norm(s.residual, r_u)
         return t, g, norm, lo, g_lo, hi, g_hi, k + 1
 
