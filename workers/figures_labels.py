@@ -170,6 +170,25 @@ def draw_frame_words(axes: Axes, plane: Plane) -> None:
     draw_directions(axes, plane, ("left", "right", "bottom", "top"), style.BODY_PT + 1)
 
 
+def draw_refusal(axes: Axes) -> None:
+    """Across every panel of a failed solve, because pictures are cut out and passed on."""
+    axes.text(
+        0.5,
+        0.5,
+        "NOT CONVERGED",
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        rotation=30,
+        fontsize=20,
+        fontweight="bold",
+        color=style.ALARM,
+        path_effects=style.cased(3),
+        alpha=0.8,
+        zorder=8,
+    )
+
+
 def draw_directions(axes: Axes, plane: Plane, sides: Sequence[str], size_pt: float) -> None:
     """The letters of the patient's directions at some edges of the picture."""
     where = {"left": (0.012, 0.5), "right": (0.988, 0.5), "bottom": (0.5, 0.018), "top": (0.5, 0.982)}

@@ -17,7 +17,7 @@ from scipy.ndimage import distance_transform_edt
 
 from . import figures_style as style
 from .figures_electrodes import Sketch, Stroke, sketch
-from .figures_labels import draw_frame_words, draw_names, draw_value
+from .figures_labels import draw_frame_words, draw_names, draw_refusal, draw_value
 from .report_data import Result, Volume
 from .report_planes import Plane, inside_grid, take, take_field
 
@@ -72,6 +72,8 @@ def draw_panel(axes: Axes, plane: Plane, layers: Layers, *, labels: bool = True)
     _draw_isolines(axes, fine, field, result, _occupied(axes, sketches, names) if labels else None)
     if labels:
         draw_frame_words(axes, plane)
+    if not result.converged:
+        draw_refusal(axes)
 
 
 def over_metal(field: NDArray[np.float64], metal: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -60,7 +60,6 @@ def report_html(result: Result, coverage: bytes) -> str:
             verdict(result),
             warnings(result),
             pictures(result, coverage),
-            section("Currents and generator", currents_table(result), _generator(result)),
             measures(result),
             section("Tissues", _TISSUE_WORDS, tissues_table(result)),
             section("Solver", certificate_table(result), _solver_words(result)),
@@ -118,11 +117,15 @@ def pictures(result: Result, coverage: bytes) -> Html:
 
 
 def measures(result: Result) -> Html:
-    """What is held against thresholds and limits; withheld when there is no result to hold."""
+    """Currents, and what is held against thresholds and limits; withheld when there is no result to hold."""
     if not result.converged:
-        return section("Volumes and structures", "<p>Not given, because the solve did not converge.</p>")
+        words = "<p>Not given, because the solve did not converge.</p>"
+        return section("Currents, volumes and structures", words)
+    electric = section("Currents and generator", currents_table(result), _generator(result))
     spared = section("Structures to spare", avoided_table(result)) if result.avoided else ""
-    return Html(spared + section("Volumes", targets_table(result) if result.targets else "", volumes_table(result)))
+    return Html(
+        electric + spared + section("Volumes", targets_table(result) if result.targets else "", volumes_table(result))
+    )
 
 
 def _generator(result: Result) -> Html:

@@ -124,6 +124,8 @@ def current(value: Any) -> str:
     x = finite(value)
     if x is None:
         return number(None)
+    if abs(x) >= 1e5:
+        return scientific(x)
     return "0" if abs(x) < 5e-4 else f"{x:.2f}".replace("-", "\N{MINUS SIGN}")
 
 

@@ -18,8 +18,8 @@ def banner(result: Result) -> Html:
     status = spoken(result.summary.get("status", "unknown"))
     return Html(
         '<div class="banner" role="alert"><strong>The solve did not converge: no verdict.</strong>'
-        f"Status: {escape(status)}. Fields, volumes and currents below are not a result and must not be used; "
-        "they are shown to find out why.</div>"
+        f"Status: {escape(status)}. The fields below are not a result and must not be used; they are shown to find out "
+        "why. Currents, volumes and coverage are withheld.</div>"
     )
 
 

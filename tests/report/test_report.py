@@ -122,7 +122,13 @@ def test_a_failed_solve_is_a_banner_first_and_no_verdict(tmp_path: Path) -> None
     assert page.text.partition("report")[2].strip().startswith("The solve did not converge: no verdict.")
     assert "covered:" not in page.text
     assert "within its limit" not in page.text
-    assert headline(read_result(directory)).startswith("NOT CONVERGED")
+    failed = read_result(directory)
+    assert headline(failed).startswith("NOT CONVERGED")
+    assert all(
+        "NOT CONVERGED" in [t.get_text() for t in axes.texts]
+        for figure, panels in ((coverage_figure(failed), 4), (pulses_figure(failed), 3))
+        for axes in figure.axes[:panels]
+    )
 
 
 @pytest.mark.usefixtures("small_pictures")
