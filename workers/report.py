@@ -94,6 +94,7 @@ def pictures(result: Result, coverage: bytes) -> Html:
     caption = (
         f"Slices through {through}, and a slice in the electrodes' plane. Axial and coronal slices are shown as in "
         f"radiology: the patient's right is on the left of the picture. Colour: |E|, clipped above {top:g} V/cm. "
+        f"Isolines: the thresholds of {spoken(result.thresholds.tissue)}; other tissues have their own. "
         f"Metal up to {NEAR_MM:g} mm off a slice is projected onto it, dashed; a diamond marks the tip, "
         f"white when it is off the slice.{turned}"
     )
