@@ -38,7 +38,7 @@ REACH = 2.0
 """How far from a needle's surface nodes are linked to it, in voxels."""
 FILL_SAMPLES = 3
 """Points per axis that measure the mean square of a voxel's near field."""
-FILL_RANGE = (0.05, 4.0)
+FILL_RANGE = (1e-4, 4.0)
 MOST_NEGATIVE_LEAK = -0.2
 """Of the geometric edge conductance; the near field may ask for less next to a needle's ends, which would cost
 definiteness."""
@@ -312,7 +312,7 @@ def fill_voxels(grid: Grid, electrode: Electrode, k: int, c: Couplings) -> None:
     """The fill of the voxels that an electrode's links lie in; where two electrodes claim one, the first counts."""
     own = c.link_electrode == k
     used = c.link_weight[own] > 0
-    cells = np.setdiff1d(np.unique(c.link_cell[own][used]), c.part_cell)
+    cells = np.setdiff1d(np.unique(c.link_cell[own][used]), c.part_cell).astype(np.int64)
     if not len(cells):
         return
     lower = np.stack(np.unravel_index(cells, grid.node_shape), axis=-1)
@@ -343,7 +343,7 @@ def network_square_of_shape(
     """The network's mean square of grad F in voxels given by their lower nodes (n, 3)."""
     spacing = np.asarray(grid.spacing_m)
     corner = np.asarray(list(product((0, 1), repeat=3)))
-    f = near_shape(electrode, (lower[:, None, :] + corner) * spacing)
+    f = near_shape(electrode, (lower[:, None, :] + corner).astype(np.float64) * spacing)
     square = np.zeros(len(cells))
     for i, j in product(range(8), repeat=2):
         step = corner[j] - corner[i]
@@ -353,7 +353,7 @@ def network_square_of_shape(
             share = c.open_edge[axis][start[:, 0], start[:, 1], start[:, 2]]
             square += 0.25 * share * (f[:, j] - f[:, i]) ** 2 / spacing[axis] ** 2
     node = np.stack(np.unravel_index(c.link_node[own], grid.node_shape), axis=-1)
-    link_f = near_shape(electrode, node * spacing)
+    link_f = near_shape(electrode, node.astype(np.float64) * spacing)
     part = c.link_weight[own] * (c.link_g_m[own] * link_f**2)[:, None] / grid.voxel_volume_m3
     where = np.minimum(np.searchsorted(cells, c.link_cell[own]), len(cells) - 1)
     mine = (cells[where] == c.link_cell[own]) & (c.link_weight[own] > 0)
@@ -363,19 +363,25 @@ def network_square_of_shape(
 
 def mean_square_gradient(grid: Grid, electrode: Electrode, lower: NDArray[np.int64]) -> NDArray[np.float64]:
     """Mean square of grad F over the part of each voxel outside the metal; 0 where there is none."""
+    if not isinstance(electrode, Needle):
+        return np.ones(len(lower))  # F is a distance
     spacing = np.asarray(grid.spacing_m)
     steps = (np.arange(FILL_SAMPLES) + 0.5) / FILL_SAMPLES
-    points = (lower[:, None, :] + np.asarray(list(product(steps, repeat=3)))) * spacing
-    outside = electrode.distance_m(points) > 0
-    here = near_shape(electrode, points)
-    square = np.zeros(here.shape)
-    for axis in range(3):
-        move = np.zeros(3)
-        move[axis] = 0.02 * spacing[axis]
-        ahead, behind = near_shape(electrode, points + move), near_shape(electrode, points - move)
-        square += ((ahead - behind) / (2 * move[axis])) ** 2
-    count = outside.sum(axis=1)
-    return np.sum(square * outside, axis=1) / np.maximum(count, 1)
+    # where the metal leaves too little of a voxel for the samples inside, the corners speak for it
+    inner, corners = (np.asarray(list(product(t, repeat=3))) for t in (steps, (0.02, 0.98)))
+    total, count = np.zeros(len(lower)), np.zeros(len(lower))
+    for offsets in (inner, corners):
+        points: NDArray[np.float64] = (lower[:, None, :].astype(np.float64) + offsets) * spacing
+        outside = (electrode.distance_m(points) > 0) & (count == 0)[:, None]
+        square = np.zeros(points.shape[:-1])
+        for axis in range(3):
+            move = np.zeros(3)
+            move[axis] = 0.01 * spacing[axis]
+            ahead, behind = needle_field(electrode, points + move), needle_field(electrode, points - move)
+            square += ((ahead - behind) / (2 * move[axis])) ** 2
+        total += np.sum(square * outside, axis=1)
+        count += outside.sum(axis=1)
+    return total / np.maximum(count, 1)
 
 
 # -- link bookkeeping --------------------------------------------------------------------------------------------------

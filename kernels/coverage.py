@@ -22,7 +22,7 @@ def share_at_or_above(samples: FieldSamples, threshold_v_per_m: ArrayLike) -> ND
     """For each sample the share (0 to 1) of its volume with |E| at or above the threshold (one, or one per sample)."""
     above = samples.field_v_per_m - np.asarray(threshold_v_per_m, np.float32)
     spread = np.maximum(samples.spread_v_per_m, np.float32(1e-3))
-    return np.clip(np.float32(0.5) + np.float32(0.5) * above / spread, 0, 1)
+    return np.clip(0.5 + 0.5 * above / spread, 0, 1).astype(np.float32)
 
 
 def volume_at_or_above_m3(samples: FieldSamples, threshold_v_per_m: ArrayLike, select: Select = None) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +39,18 @@ def field_of_current_density(law: ConductivityLaw, density_a_per_m2: Floats) -> 
     return 0.5 * (lo + hi)
 
 
+def root(rising: Callable[[float], float], high: float) -> float:
+    """Where a rising function passes zero between 0 and high."""
+    found: Any = brentq(rising, 0.0, high, xtol=1e-14 * high, rtol=np.float64(1e-13))
+    return float(found)
+
+
 def current_for_voltage(voltage: Callable[[float], float], largest_guess: float) -> float:
     """Invert a voltage that rises with the current."""
     high = largest_guess
     while voltage(high) < 0:
         high *= 2
-    return float(brentq(voltage, 0.0, high, xtol=1e-14 * high, rtol=1e-13))
+    return root(voltage, high)
 
 
 @dataclass(frozen=True)
@@ -174,4 +181,4 @@ def sphere_interior_field(law: ConductivityLaw, host_s_per_m: float, far_v_per_m
     def excess(e: float) -> float:
         return e * (1 + (float(conductivity(law, e)) / host_s_per_m - 1) / 3) - far_v_per_m
 
-    return float(brentq(excess, 0.0, 3 * far_v_per_m, rtol=1e-13))
+    return root(excess, 3 * far_v_per_m)

@@ -135,12 +135,13 @@ class NestedRun:
             since_best = 0 if relative < best else since_best + 1
             best = min(best, relative)
             self.tell(index, newton, relative, tolerance)
-            if relative <= tolerance:
+            if relative <= tolerance or not math.isfinite(relative):
                 break
             forcing = next_forcing(relative, previous, tolerance)
         self.newton_counts.append(newton)
         self.cg_counts.append(cg)
-        return phi, volts, since_best >= STAGNATION_STEPS and relative > tolerance
+        lost = since_best >= STAGNATION_STEPS or not math.isfinite(relative)
+        return phi, volts, lost and not relative <= tolerance
 
     def tell(self, index: int, step: int, relative: float, tolerance: float) -> None:
         if self.on_step is None:

@@ -47,10 +47,10 @@ class Grid:
 
     def node_coordinates_m(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Coordinates (m) of the node planes along each axis: arrays of nx+1, ny+1 and nz+1."""
-        x, y, z = (np.arange(n) * h for n, h in zip(self.node_shape, self.spacing_m, strict=True))
+        x, y, z = (np.arange(n, dtype=np.float64) * h for n, h in zip(self.node_shape, self.spacing_m, strict=True))
         return x, y, z
 
     def voxel_coordinates_m(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Coordinates (m) of the voxel centres along each axis: arrays of nx, ny and nz."""
-        x, y, z = ((np.arange(n) + 0.5) * h for n, h in zip(self.shape, self.spacing_m, strict=True))
+        x, y, z = ((np.arange(n, dtype=np.float64) + 0.5) * h for n, h in zip(self.shape, self.spacing_m, strict=True))
         return x, y, z

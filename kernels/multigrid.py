@@ -22,6 +22,7 @@ from .layout import Layout
 from .network import Operator, network_diagonal
 
 Nodes = Float[Array, " n"]
+OtherNodes = Float[Array, " m"]
 Levels = tuple[tuple[Layout, tuple[int, int, int]], ...]
 barrier = jax.lax.optimization_barrier
 
@@ -124,7 +125,7 @@ def chebyshev(lay: Layout, level: Level, r: Nodes) -> Nodes:
     centre, half = 0.5 * (high + low), 0.5 * (high - low)
     ratio = centre / half
 
-    def body(_: int, c: tuple[Nodes, Nodes, Nodes, Array]) -> tuple[Nodes, Nodes, Nodes, Array]:
+    def body(_: Array, c: tuple[Nodes, Nodes, Nodes, Array]) -> tuple[Nodes, Nodes, Nodes, Array]:
         x, rest, d, rho = c
         x = x + d
         rest = barrier(rest - apply_network(lay, level, d))
@@ -139,13 +140,13 @@ def chebyshev(lay: Layout, level: Level, r: Nodes) -> Nodes:
 # -- transfer between levels -------------------------------------------------------------------------------------------
 
 
-def inject(x: Nodes, fine: Layout, factors: tuple[int, int, int]) -> Nodes:
+def inject(x: Nodes, fine: Layout, factors: tuple[int, int, int]) -> OtherNodes:
     """Values at the fine nodes that are coarse nodes too."""
     fx, fy, fz = factors
     return x.reshape(fine.nodes)[::fx, ::fy, ::fz].reshape(-1)
 
 
-def restrict(r: Nodes, fine: Layout, factors: tuple[int, int, int]) -> Nodes:
+def restrict(r: Nodes, fine: Layout, factors: tuple[int, int, int]) -> OtherNodes:
     """Transpose of `prolong`."""
     a = r.reshape(fine.nodes)
     for axis, factor in enumerate(factors):
@@ -158,7 +159,7 @@ def restrict(r: Nodes, fine: Layout, factors: tuple[int, int, int]) -> Nodes:
     return a.reshape(-1)
 
 
-def prolong(e: Nodes, coarse: Layout, factors: tuple[int, int, int]) -> Nodes:
+def prolong(e: Nodes, coarse: Layout, factors: tuple[int, int, int]) -> OtherNodes:
     """Trilinear interpolation to the next finer nodes."""
     a = e.reshape(coarse.nodes)
     for axis, factor in enumerate(factors):
@@ -171,7 +172,7 @@ def prolong(e: Nodes, coarse: Layout, factors: tuple[int, int, int]) -> Nodes:
     return a.reshape(-1)
 
 
-def coarsen_voxels(x: Nodes, fine: Layout, factors: tuple[int, int, int]) -> Nodes:
+def coarsen_voxels(x: Nodes, fine: Layout, factors: tuple[int, int, int]) -> OtherNodes:
     """Mean over the fine voxels in each coarse one; the layout's last, empty planes stay zero."""
     a = x.reshape(fine.nodes)[:-1, :-1, :-1]
     (nx, ny, nz), (fx, fy, fz) = a.shape, factors

@@ -5,7 +5,7 @@ away. It is
 the potential of rings of charge on the surface (single layer): panels along the meridian with a constant density each,
 found by collocation at the panels' middles,
 
-    u(x) = sum_p q_p int_p K(m) / sqrt(w) r' ds',    w = (r + r')^2 + (z - z')^2,   1 - m = ((r - r')^2 + (z - z')^2) / w
+    u(x) = sum_p q_p int_p K(m) / sqrt(w) r' ds',   w = (r + r')^2 + (z - z')^2,  1 - m = ((r - r')^2 + (z - z')^2) / w
 
 with K the complete elliptic integral (Jackson, Classical Electrodynamics, 1998, ch. 3; densities are scaled freely).
 Kernels use F = 1 - u, zero on the metal and rising outwards, from a table in the meridian plane: what is tabulated is
@@ -72,7 +72,7 @@ class Table:
         ratio = np.zeros(r.shape)
         ratio[outside] = (1 - rings.potential(r[outside], z[outside])) / d[outside]
         self.interpolate = RegularGridInterpolator(
-            (self.r_lines, self.z_lines), fill_surface(ratio, outside), bounds_error=False, fill_value=None
+            (self.r_lines, self.z_lines), fill_surface(ratio, outside), bounds_error=True
         )
 
     def __call__(self, r: Floats, z: Floats) -> Floats:
@@ -106,7 +106,7 @@ def table_lines(p: Proportions) -> tuple[Floats, Floats]:
     half = 0.5 * p.exposed
     inwards = outwards[outwards < half]
     z_lines = np.concatenate([outwards, -inwards, -p.exposed + inwards, -p.exposed - outwards, [-half]])
-    return r_lines, np.unique(np.round(z_lines, 9))
+    return r_lines, np.unique(np.round(z_lines, 9)).astype(np.float64)
 
 
 def fill_surface(ratio: Floats, known: NDArray[np.bool_]) -> Floats:

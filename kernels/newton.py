@@ -6,11 +6,10 @@
 4. line search: the energy is convex, so its slope R(x + t d) . d rises with t; take a t where it has fallen to
    `FLAT_ENOUGH` of its start, by safeguarded secants                               float64
 
-Floating electrodes are unknowns beside the nodes. The preconditioner eliminates them: with Y = M^-1 B, B the
-coupling of
-the nodes to the floating electrodes and M^-1 one V-cycle, the block factorisation with the Schur complement
-S = D - 0.95 B^T Y is symmetric, and positive as long as the V-cycle overshoots the inverse by less than 5 % (its spectrum
-in units of the inverse reaches 1.02 in the tests).
+Floating electrodes are unknowns beside the nodes. The preconditioner eliminates them: with Y = M^-1 B, B the coupling
+of the nodes to the floating electrodes and M^-1 one V-cycle, the block factorisation with the Schur complement
+S = D - 0.95 B^T Y is symmetric, and positive as long as the V-cycle overshoots the inverse by less than 5 % (its
+spectrum in units of the inverse ends at 1.02 in the tests).
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ def near_samples(problem: FieldProblem, solutions: Sequence[Solution], chosen: N
     n = NEAR_POINTS
     steps = (np.arange(n) + 0.5) / n
     offsets = np.asarray(list(product(steps, repeat=3)))
-    points = (voxel[:, None, :] + offsets) * np.asarray(grid.spacing_m)
+    points = (voxel[:, None, :].astype(np.float64) + offsets) * np.asarray(grid.spacing_m)
     points_known = PointSet(problem, points)
     fields = functools.reduce(np.maximum, (points_known.field_v_per_m(s) for s in solutions))
     cube = fields.reshape(-1, n, n, n)

@@ -1,6 +1,7 @@
 """Small problems that the kernel tests share; one shape, so that Newton steps compile once."""
 
 import numpy as np
+
 from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.electrodes import Needle
 from porefield.kernels.grid import Grid
@@ -19,7 +20,7 @@ def two_needles(
     third=False,
 ) -> FieldProblem:
     """Two needles of 1.2 mm, 8 mm apart and slightly oblique, a block of other tissue off centre; nothing symmetric."""
-    grid = Grid(shape, (spacing_m,) * 3)
+    grid = Grid(shape, (spacing_m, spacing_m, spacing_m))
     tissue = np.zeros(shape, np.uint8)
     tissue[9:15, 6:12, 8:16] = 1
     x, y, z = (c * 1e-3 for c in centre_mm)

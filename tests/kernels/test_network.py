@@ -1,8 +1,11 @@
 """The network, its Newton matrix and the audit, against each other and against a dense assembly."""
 
+from itertools import pairwise
+
 import jax
 import numpy as np
 import pytest
+
 from porefield.kernels.certificate import audit
 from porefield.kernels.conductivity import conductivity
 from porefield.kernels.field import Level
@@ -66,7 +69,7 @@ def energy(level, nodes, volts) -> float:
         pieces = [np.zeros(e.shape), np.minimum(e, law.a), np.clip(e, law.a, law.b), np.maximum(e, law.b)]
         pieces[3] = np.where(e > law.b, e, pieces[2])
         part = np.zeros(e.shape)
-        for lo, hi in zip(pieces, pieces[1:], strict=False):
+        for lo, hi in pairwise(pieces):
             half, middle = 0.5 * (hi - lo), 0.5 * (hi + lo)
             at = middle[..., None] + half[..., None] * x
             part += np.sum(w * half[..., None] * at * conductivity(law, at), axis=-1)
@@ -76,7 +79,7 @@ def energy(level, nodes, volts) -> float:
 
 @pytest.fixture(scope="module")
 def dense(tiny):
-    """The Newton matrix of a random state, column by column from the operator, over free nodes and the floating needle."""
+    """The Newton matrix of a random state from the operator, over free nodes and the floating needle."""
     nodes, volts = random_state(tiny)
     with jax.enable_x64(True):
         state = evaluate(tiny.layout, tiny.kinds, tiny.network, tiny.embed(nodes), jax.device_put(volts))
@@ -124,7 +127,7 @@ def test_newton_matrix_is_the_derivative_of_the_residual(tiny, dense):
 
 def test_network_part_equals_a_dense_assembly_by_hand(tiny, dense):
     """Frozen conductivity: edges and links one at a time from the couplings."""
-    _, free, state, op = dense
+    _, free, _, op = dense
     grid, c = tiny.problem.grid, tiny.couplings
     nodes, volts = random_state(tiny)
     sigma = audit(tiny.problem, c, nodes, volts).conductivity_s_per_m
@@ -155,7 +158,7 @@ def test_network_part_equals_a_dense_assembly_by_hand(tiny, dense):
         by_hand[node, node] += g * sum(w * sigma[q] for q, w in zip(where, used, strict=True))
     flat_op = op._replace(curvature=op.curvature * 0)
     with jax.enable_x64(True):
-        apply = jax.jit(jax.vmap(lambda v: apply_newton(tiny.layout, flat_op, v, np.zeros(3))[0]))
+        apply = jax.jit(jax.vmap(lambda v: apply_newton(tiny.layout, flat_op, v, jax.numpy.zeros(3))[0]))
         v = np.zeros((len(free), tiny.layout.n))
         v[np.arange(len(free)), free] = 1
         matrix = np.asarray(apply(v))[:, free]
@@ -183,5 +186,5 @@ def test_v_cycle_is_symmetric_positive_and_hardly_overshoots():
     assert np.abs(cycle - cycle.T).max() < 1e-10 * np.abs(cycle).max()
     root = np.linalg.cholesky(matrix)
     spectrum = np.linalg.eigvalsh(root.T @ cycle @ root)
-    assert 0.3 < spectrum.min()
+    assert spectrum.min() > 0.3
     assert spectrum.max() < 1.05
