@@ -35,11 +35,13 @@ MOST_SEARCH_STEPS = 12
 
 
 class StepResult(NamedTuple):
-    """Potential and voltages after the step, and what it took. residual_norm belongs to the new potential."""
+    """Potential and voltages after the step, and what it took. residual_norm and current_imbalance (|sum of currents| /
+    largest) belong to the new potential."""
 
     phi: Nodes
     volts: Voltages
     residual_norm: Float[Array, ""]
+    current_imbalance: Float[Array, ""]
     previous_norm: Float[Array, ""]
     cg_iterations: Int[Array, ""]
     step_length: Float[Array, ""]
@@ -75,8 +77,8 @@ def newton_step(
     precondition = preconditioner(levels, floating, op, state, net)
     (d_v, d_u), iterations = pcg(functools.partial(apply_newton, lay, op), precondition, rhs, forcing.astype(dtype))
     d_v, d_u = barrier(d_v.astype(phi.dtype) * scale), d_u.astype(volts.dtype) * scale
-    t, new_norm = line_search(lay, kinds, net, phi, volts, d_v, d_u, slope(r_v, r_u, d_v, d_u), norm)
-    return StepResult(phi + t * d_v, volts + t * d_u, new_norm, norm, iterations, t)
+    t, new_norm, imbalance = line_search(lay, kinds, net, phi, volts, d_v, d_u, slope(r_v, r_u, d_v, d_u), norm)
+    return StepResult(phi + t * d_v, volts + t * d_u, new_norm, imbalance, norm, iterations, t)
 
 
 @functools.partial(jax.jit, static_argnames=("levels", "kinds"))
@@ -141,7 +143,7 @@ def pcg(matrix, precondition, rhs: tuple[Nodes, Voltages], tolerance: Float[Arra
 
 
 def line_search(lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, slope_at_0, norm_at_0):
-    """Step length t and the residual norm there.
+    """Step length t, and the residual norm and current imbalance there.
 
     The slope g(t) = R(x + t d) . d of the convex energy rises from g(0) < 0. Accepted is the first t with
     |g(t)| <= FLAT_ENOUGH |g(0)|; between a t where g < 0 and one where g > 0 the next is the secant's, kept off the
@@ -149,12 +151,12 @@ def line_search(lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, slope_at
     """
 
     def unfinished(c):
-        _, g, _, _, _, _, _, k = c
+        _, g, _, _, _, _, _, _, k = c
         flat = jnp.abs(g) <= FLAT_ENOUGH * jnp.abs(slope_at_0)
         return (k == 0) | (~flat & (k < MOST_SEARCH_STEPS))
 
     def body(c):
-        t, g, _, lo, g_lo, hi, g_hi, k = c
+        t, g, _, _, lo, g_lo, hi, g_hi, k = c
         # bracket with the last point, then the secant between the ends; the first time round t = 1 as it is
         below, above = (k > 0) & (g < 0), (k > 0) & (g >= 0)
         lo, g_lo = jnp.where(below, t, lo), jnp.where(below, g, g_lo)
@@ -165,10 +167,12 @@ def line_search(lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, slope_at
         s = evaluate(lay, kinds, net, phi + t * d_v, volts + t * d_u)
         r_u = s.electrode_current * net.floating
         g, norm = slope(s.residual, r_u, d_v, d_u), residual_norm(s.residual, r_u)
-        return t, g, norm, lo, g_lo, hi, g_hi, k + 1
+        largest = jnp.max(jnp.abs(s.electrode_current))
+        imbalance = jnp.abs(jnp.sum(s.electrode_current)) / jnp.where(largest > 0, largest, 1)
+        return t, g, norm, imbalance, lo, g_lo, hi, g_hi, k + 1
 
     one = jnp.ones_like(slope_at_0)
     zero = jnp.zeros_like(one)
-    start = (one, slope_at_0, norm_at_0, zero, slope_at_0, one * jnp.inf, one, jnp.int32(0))
-    t, _, norm, *_ = jax.lax.while_loop(unfinished, body, start)
-    return t, norm
+    start = (one, slope_at_0, norm_at_0, one, zero, slope_at_0, one * jnp.inf, one, jnp.int32(0))
+    t, _, norm, imbalance, *_ = jax.lax.while_loop(unfinished, body, start)
+    return t, norm, imbalance

@@ -133,7 +133,7 @@ class SolverSettings(Model):
     """When a solve counts as converged, and when it gives up."""
 
     tolerance: Number = Field(
-        default=1e-6,
+        default=1e-7,
         gt=1e-12,
         lt=1e-2,
         description="Relative residual of the current balance at which a solve is converged.",
