@@ -73,10 +73,10 @@ def solve_field(
         SolveCancelled: on_step returned False.
     """
     with jax.enable_x64(True):
-        nested = [Level(problem)]
+        nested = [NestedGrid(problem)]
         if start_v is None:
             while len(nested) < NESTED_GRIDS and max(nested[-1].problem.grid.shape) >= 2 * SMALLEST_NESTED:
-                nested.append(Level(coarser(nested[-1].problem)))
+                nested.append(NestedGrid(coarser(nested[-1].problem)))
         with ThreadPoolExecutor(max_workers=len(nested)) as pool:
             steps = [pool.submit(compiled_step, level, inner_dtype) for level in nested]
             try:
@@ -92,7 +92,7 @@ def solve_field(
 class NestedRun:
     """The Newton iterations of one solve over its nested grids; counts are kept per grid, coarsest first."""
 
-    nested: list[Level]
+    nested: list[NestedGrid]
     steps: list[Future[Callable[..., StepResult]]]
     tolerance: float
     max_newton_steps: int
@@ -162,7 +162,7 @@ def next_forcing(relative: float, previous: float, tolerance: float) -> float:
 
 
 def finish(
-    level: Level, phi: jax.Array, volts: jax.Array, tolerance: float, stagnated: bool, run: NestedRun
+    level: NestedGrid, phi: jax.Array, volts: jax.Array, tolerance: float, stagnated: bool, run: NestedRun
 ) -> Solution:
     """Audit the potential on the unpadded grid and put the solution together."""
     potential = level.extract(phi)
@@ -210,7 +210,7 @@ def coarser(problem: FieldProblem) -> FieldProblem:
     )
 
 
-class Level:
+class NestedGrid:
     """One nested grid: the problem, its couplings, and its network in the padded flat layout."""
 
     def __init__(self, problem: FieldProblem) -> None:
@@ -295,7 +295,7 @@ class Level:
         metal = self.couplings.metal
         return np.where(metal >= 0, np.asarray(self.volts())[metal], potential_v)
 
-    def interpolate(self, coarse: Level, phi: jax.Array) -> jax.Array:
+    def interpolate(self, coarse: NestedGrid, phi: jax.Array) -> jax.Array:
         """Trilinear interpolation of a coarser grid's potential."""
         nodes = np.asarray(phi).reshape(coarse.layout.nodes)
         for axis, n in enumerate(self.problem.grid.node_shape):
@@ -343,7 +343,7 @@ _locks: dict[Any, threading.Lock] = {}
 _guard = threading.Lock()
 
 
-def compiled_step(level: Level, inner_dtype: str) -> Callable[..., StepResult]:
+def compiled_step(level: NestedGrid, inner_dtype: str) -> Callable[..., StepResult]:
     """The Newton step compiled for a level's shapes; compiled once per process, also when several threads ask."""
     leaves, structure = jax.tree.flatten(level.network)
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)

@@ -9,7 +9,7 @@ from porefield.kernels.certificate import audit
 from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.coupling import couple
 from porefield.kernels.electrodes import Needle
-from porefield.kernels.field import Level, compilations, solve_field
+from porefield.kernels.field import NestedGrid, compilations, solve_field
 from porefield.kernels.problem import FieldProblem
 from porefield.kernels.solution import SolveCancelled, SolveStatus
 
@@ -42,7 +42,7 @@ def test_residual_in_the_solution_is_recomputed(solved):
     problem, s = solved
     c = couple(problem.grid, problem.electrodes)
     found = audit(problem, c, s.potential_v, np.asarray(s.electrode_potentials_v))
-    scale = Level(problem).scale_a
+    scale = NestedGrid(problem).scale_a
     assert found.residual_norm(np.zeros(2, bool)) / scale == pytest.approx(s.relative_residual, rel=1e-6)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from porefield.kernels.certificate import audit
 from porefield.kernels.conductivity import conductivity
-from porefield.kernels.field import Level
+from porefield.kernels.field import NestedGrid
 from porefield.kernels.multigrid import build_levels, v_cycle
 from porefield.kernels.network import apply_newton, evaluate, linearise
 
@@ -22,7 +22,7 @@ def tiny():
         shape=(7, 6, 8), spacing_m=2.5e-3, centre_mm=(9.1, 7.3, 10.2), potentials_v=(800.0, None, 0.0), third=True
     )
     with jax.enable_x64(True):
-        yield Level(problem)
+        yield NestedGrid(problem)
 
 
 def random_state(level, seed=0):
@@ -169,7 +169,7 @@ def test_network_part_equals_a_dense_assembly_by_hand(tiny, dense):
 def test_v_cycle_is_symmetric_positive_and_hardly_overshoots():
     """Eigenvalues of the preconditioned network: below 1.05, which the elimination of floating needles relies on."""
     with jax.enable_x64(True):
-        level = Level(two_needles(shape=(14, 10, 10), spacing_m=1.6e-3))
+        level = NestedGrid(two_needles(shape=(14, 10, 10), spacing_m=1.6e-3))
         assert len(level.levels) > 1
         phi, volts = level.at_rest()
         state = evaluate(level.layout, level.kinds, level.network, phi, volts)
