@@ -39,6 +39,8 @@ SMALLEST_NESTED = 24
 """Voxels along the longest axis below which no coarser nested grid is worth it."""
 COARSE_TOLERANCE = 1e-3
 """Relative residual asked of the coarser nested grids: they only start the next."""
+MOST_COARSE_STEPS = 12
+"""Newton steps spent on a coarser nested grid; what it has by then starts the next."""
 LOOSEST_FORCING, TIGHTEST_FORCING = 0.1, 1e-3
 CURRENT_BALANCE = 5e-7
 """Asked of the currents' sum over the largest current on the finest grid, beside the tolerance."""
@@ -99,6 +101,7 @@ class NestedRun:
     on_step: OnStep | None
 
     def __post_init__(self) -> None:
+        self.residual = math.inf
         self.newton_counts: list[int] = []
         self.cg_counts: list[int] = []
 
@@ -118,9 +121,12 @@ class NestedRun:
             phi, volts, stagnated = self.iterate(index, phi, volts, rest_cg)
             if index == 0:
                 return phi, volts, stagnated
-            phi = self.nested[index - 1].interpolate(level, phi)
-            index, rest_cg = index - 1, 0
-            level = self.nested[index]
+            finer = self.nested[index - 1]
+            if self.residual < 1:
+                phi = finer.interpolate(level, phi)
+            else:  # a coarse grid that went astray (or is not a number) is no start
+                phi, volts = finer.at_rest()
+            index, rest_cg, level = index - 1, 0, finer
 
     def iterate(self, index: int, phi: jax.Array, volts: jax.Array, cg: int) -> tuple[jax.Array, jax.Array, bool]:
         """Newton on one grid until its tolerance, its step limit or stagnation."""
@@ -129,7 +135,8 @@ class NestedRun:
         scale = level.scale_a
         best, since_best, newton, forcing = math.inf, 0, 0, LOOSEST_FORCING
         relative = math.inf
-        while newton < self.max_newton_steps and since_best < STAGNATION_STEPS:
+        most = self.max_newton_steps if index == 0 else min(self.max_newton_steps, MOST_COARSE_STEPS)
+        while newton < most and since_best < STAGNATION_STEPS:
             result = step(level.network, phi, volts, np.float64(forcing))
             phi, volts = result.phi, result.volts
             newton, cg = newton + 1, cg + int(result.cg_iterations)
@@ -141,6 +148,7 @@ class NestedRun:
             if (relative <= tolerance and balanced) or not math.isfinite(relative):
                 break
             forcing = next_forcing(relative, previous, tolerance)
+        self.residual = relative
         self.newton_counts.append(newton)
         self.cg_counts.append(cg)
         lost = since_best >= STAGNATION_STEPS or not math.isfinite(relative)

@@ -10,6 +10,7 @@ from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.coupling import couple
 from porefield.kernels.electrodes import Needle
 from porefield.kernels.field import NestedGrid, compilations, solve_field
+from porefield.kernels.grid import Grid
 from porefield.kernels.problem import FieldProblem
 from porefield.kernels.solution import SolveCancelled, SolveStatus
 
@@ -202,3 +203,24 @@ def test_start_from_a_solution_saves_steps(solved):
 def test_problems_that_make_no_sense_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         replace(two_needles(), **change)
+
+
+def test_unequal_spacing_gives_the_same_current(solved):
+    """The same needles on voxels of 1 x 0.8 x 1.25 mm: within what the spacing itself costs."""
+    problem, s = solved
+    grid = Grid((20, 25, 16), (1e-3, 0.8e-3, 1.25e-3))
+    centres = np.stack(np.meshgrid(*grid.voxel_coordinates_m(), indexing="ij"), axis=-1)
+    low, high = np.asarray([9, 6, 8]) * 1e-3, np.asarray([15, 12, 16]) * 1e-3
+    block = np.all((centres > low) & (centres < high), axis=-1).astype(np.uint8)
+    other = solve_field(replace(problem, grid=grid, tissue=block))
+    assert other.converged
+    assert other.currents_a[0] == pytest.approx(s.currents_a[0], rel=0.02)
+
+
+def test_an_astray_coarse_grid_does_not_spoil_the_fine_one():
+    """Voxels of 1 x 1 x 2 mm leave the coarse nested grid too coarse along the needles to converge."""
+    problem = two_needles(shape=(48, 24, 20), centre_mm=(20.2, 11.7, 20.4))
+    grid = Grid((48, 24, 20), (1e-3, 1e-3, 2e-3))
+    s = solve_field(replace(problem, grid=grid))
+    assert s.converged
+    assert s.newton_steps[0] <= 12
