@@ -12,7 +12,8 @@ Two kinds of link:
 * Wire leak, for needles, however thin. F is the near field of the needle alone, zero on its metal (nearfield.py). Every
   free node within `REACH` voxels of the metal gets
       g_i = sum over its open edges of g0 (F_j - F_i) / F_i,
-  in its 8 voxels: then the network holds the near field exactly, wherever the needle lies between the nodes.
+  in its 8 voxels, worked out as if the needle were the only metal: then the network holds the near field exactly,
+  wherever the needle lies between the nodes, and a node between two needles is linked to both.
 
 A voxel that metal fills in part, or whose field is steep, has a *fill* w: the network's q of F in it, divided by the
 true mean square of grad F over its tissue. Its conductivity is taken at q / w, and its energy is w V U(q / w): the
@@ -48,6 +49,8 @@ SHAFT_SAMPLES = 5
 """Points per axis in the box round an edge that measure its share of insulated shaft."""
 
 Box = tuple[slice, slice, slice]
+Shares = list[NDArray[np.float32]]
+"""For each axis the open share of every edge, shape grid.node_shape."""
 
 
 @dataclass
@@ -87,16 +90,16 @@ def couple(grid: Grid, electrodes: tuple[Electrode, ...]) -> Couplings:
     for electrode in electrodes:
         if isinstance(electrode, Needle):
             narrow_by_shaft(grid, electrode, out.open_edge)
+    unblocked = [share.copy() for share in out.open_edge]
     close_edges_into_metal(out)
     for k, electrode in enumerate(electrodes):
         if not isinstance(electrode, Needle):
             link_cut_edges(grid, electrode, k, out)
-    nearest = nearest_needle(grid, electrodes)
     for k, electrode in enumerate(electrodes):
         if isinstance(electrode, Needle):
-            link_wire(grid, electrode, k, nearest, out)
+            link_wire(grid, electrode, k, unblocked, out)
     for k, electrode in enumerate(electrodes):
-        fill_voxels(grid, electrode, k, out)
+        fill_voxels(grid, electrode, k, unblocked, out)
     return out
 
 
@@ -267,22 +270,17 @@ def needle_field(needle: Needle, points: NDArray[np.float64]) -> NDArray[np.floa
     return shape_function(needle.radius_m, needle.exposed_m, needle.shaft_m, across, along)
 
 
-def nearest_needle(grid: Grid, electrodes: tuple[Electrode, ...]) -> NDArray[np.int16]:
-    """For nodes near needles the index of the nearest one, -1 elsewhere; a node is linked to one needle only."""
-    owner = np.full(grid.node_shape, -1, np.int16)
-    closest = np.full(grid.node_shape, np.inf, np.float32)
-    for k, electrode in enumerate(electrodes):
-        if isinstance(electrode, Needle):
-            box = box_of(grid, electrode, REACH + 2)
-            distance = electrode.distance_m(points_in(grid, box)).astype(np.float32)
-            nearer = distance < closest[box]
-            closest[box][nearer] = distance[nearer]
-            owner[box][nearer] = k
-    return owner
+def open_alone(c: Couplings, unblocked: Shares, k: int, axis: int, box: Box) -> NDArray[np.float32]:
+    """Open shares of a box's edges as they were if electrode k were the only metal."""
+    foreign = (c.metal[box] != k).astype(np.float32)
+    share = unblocked[axis][box] * foreign
+    share[at(axis, slice(None, -1))] *= foreign[at(axis, slice(1, None))]
+    return share
 
 
-def link_wire(grid: Grid, needle: Needle, k: int, owner: NDArray[np.int16], c: Couplings) -> None:
-    """Wire leaks of one needle at all free nodes within reach."""
+def link_wire(grid: Grid, needle: Needle, k: int, unblocked: Shares, c: Couplings) -> None:
+    """Wire leaks of one needle at all free nodes within reach, as if it were alone: they do not depend on other metal,
+    and a node between two needles has links to both."""
     box = box_of(grid, needle, REACH + 2)
     points = points_in(grid, box)
     f = needle_field(needle, points)
@@ -291,13 +289,13 @@ def link_wire(grid: Grid, needle: Needle, k: int, owner: NDArray[np.int16], c: C
     for axis in range(3):
         lower, upper = at(axis, slice(None, -1)), at(axis, slice(1, None))
         g0 = edge_conductance_m(grid, axis, box)[lower]
-        flow = g0 * c.open_edge[axis][box][lower] * (f[upper] - f[lower])
+        flow = g0 * open_alone(c, unblocked, k, axis, box)[lower] * (f[upper] - f[lower])
         laplacian[lower] += flow
         laplacian[upper] -= flow
         faces[lower] += g0
         faces[upper] += g0
     h = max(grid.spacing_m)
-    within = (needle.distance_chebyshev_m(points) <= REACH * h) & (c.metal[box] < 0) & (owner[box] == k)
+    within = (needle.distance_chebyshev_m(points) <= REACH * h) & (c.metal[box] < 0)
     within &= needle.shaft_distance_m(points) > 0
     g = np.maximum(laplacian[within] / f[within], MOST_NEGATIVE_LEAK * faces[within] / 6)
     node = np.argwhere(within) + [s.start for s in box]
@@ -308,7 +306,7 @@ def link_wire(grid: Grid, needle: Needle, k: int, owner: NDArray[np.int16], c: C
 # -- voxels that metal or a steep near field fills in part -------------------------------------------------------------
 
 
-def fill_voxels(grid: Grid, electrode: Electrode, k: int, c: Couplings) -> None:
+def fill_voxels(grid: Grid, electrode: Electrode, k: int, unblocked: Shares, c: Couplings) -> None:
     """The fill of the voxels that an electrode's links lie in; where two electrodes claim one, the first counts."""
     own = c.link_electrode == k
     used = c.link_weight[own] > 0
@@ -316,7 +314,11 @@ def fill_voxels(grid: Grid, electrode: Electrode, k: int, c: Couplings) -> None:
     if not len(cells):
         return
     lower = np.stack(np.unravel_index(cells, grid.node_shape), axis=-1)
-    network = network_square_of_shape(grid, electrode, lower, cells, c, own)
+    shares = c.open_edge
+    if isinstance(electrode, Needle):
+        everything = (slice(None), slice(None), slice(None))
+        shares = [open_alone(c, unblocked, k, axis, everything) for axis in range(3)]
+    network = network_square_of_shape(grid, electrode, lower, cells, shares, c, own)
     true = mean_square_gradient(grid, electrode, lower)
     fill = np.where(true > 0, network / np.where(true > 0, true, 1), 1)
     c.part_cell = np.concatenate([c.part_cell, cells.astype(np.int32)])
@@ -337,6 +339,7 @@ def network_square_of_shape(
     electrode: Electrode,
     lower: NDArray[np.int64],
     cells: NDArray[np.int64],
+    shares: Shares,
     c: Couplings,
     own: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
@@ -350,7 +353,7 @@ def network_square_of_shape(
         if step.sum() == 1 and np.abs(step).sum() == 1:
             axis = int(np.argmax(step))
             start = lower + corner[i]
-            share = c.open_edge[axis][start[:, 0], start[:, 1], start[:, 2]]
+            share = shares[axis][start[:, 0], start[:, 1], start[:, 2]]
             square += 0.25 * share * (f[:, j] - f[:, i]) ** 2 / spacing[axis] ** 2
     node = np.stack(np.unravel_index(c.link_node[own], grid.node_shape), axis=-1)
     link_f = near_shape(electrode, node.astype(np.float64) * spacing)
