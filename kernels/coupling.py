@@ -39,7 +39,7 @@ REACH = 2.0
 """How far from a needle's surface nodes are linked to it, in voxels."""
 FILL_SAMPLES = 3
 """Points per axis that measure the mean square of a voxel's near field."""
-FILL_RANGE = (1e-4, 4.0)
+LEAST_FILL, MOST_FILL = 1e-4, 4.0
 MOST_NEGATIVE_LEAK = -0.2
 """Of the geometric edge conductance; the near field may ask for less next to a needle's ends, which would cost
 definiteness."""
@@ -113,12 +113,13 @@ def at(axis: int, s: slice) -> Box:
 
 
 def box_of(grid: Grid, electrode: Electrode, margin: float) -> Box:
-    """Nodes within `margin` voxels of an electrode's bounding box."""
+    """Nodes within `margin` of the largest voxel edge of an electrode's bounding box."""
     low, high = electrode.bounds_m()
+    reach = margin * max(grid.spacing_m)
     slices = []
     for lo, hi, h, n in zip(low, high, grid.spacing_m, grid.node_shape, strict=True):
-        start = int(np.clip(np.floor(lo / h - margin), 0, n))
-        slices.append(slice(start, max(int(np.clip(np.ceil(hi / h + margin) + 1, 0, n)), start)))
+        start = int(np.clip(np.floor((lo - reach) / h), 0, n))
+        slices.append(slice(start, max(int(np.clip(np.ceil((hi + reach) / h) + 1, 0, n)), start)))
     return (slices[0], slices[1], slices[2])
 
 
@@ -320,9 +321,11 @@ def fill_voxels(grid: Grid, electrode: Electrode, k: int, unblocked: Shares, c: 
         shares = [open_alone(c, unblocked, k, axis, everything) for axis in range(3)]
     network = network_square_of_shape(grid, electrode, lower, cells, shares, c, own)
     true = mean_square_gradient(grid, electrode, lower)
-    fill = np.where(true > 0, network / np.where(true > 0, true, 1), 1)
+    # a voxel whose leaks leave the network next to no field of its own has nothing to scale by
+    known = (true > 0) & (network > LEAST_FILL * true)
+    fill = np.where(known, network / np.where(known, true, 1), 1)
     c.part_cell = np.concatenate([c.part_cell, cells.astype(np.int32)])
-    c.part_fill = np.concatenate([c.part_fill, np.clip(fill, *FILL_RANGE)])
+    c.part_fill = np.concatenate([c.part_fill, np.minimum(fill, MOST_FILL)])
 
 
 def near_shape(electrode: Electrode, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -365,7 +368,7 @@ def network_square_of_shape(
 
 
 def mean_square_gradient(grid: Grid, electrode: Electrode, lower: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean square of grad F over the part of each voxel outside the metal; 0 where there is none."""
+    """Mean square of grad F over the part of each voxel outside metal and shaft; 0 where there is none."""
     if not isinstance(electrode, Needle):
         return np.ones(len(lower))  # F is a distance
     spacing = np.asarray(grid.spacing_m)
@@ -375,7 +378,7 @@ def mean_square_gradient(grid: Grid, electrode: Electrode, lower: NDArray[np.int
     total, count = np.zeros(len(lower)), np.zeros(len(lower))
     for offsets in (inner, corners):
         points: NDArray[np.float64] = (lower[:, None, :].astype(np.float64) + offsets) * spacing
-        outside = (electrode.distance_m(points) > 0) & (count == 0)[:, None]
+        outside = (electrode.distance_m(points) > 0) & (electrode.shaft_distance_m(points) > 0) & (count == 0)[:, None]
         square = np.zeros(points.shape[:-1])
         for axis in range(3):
             move = np.zeros(3)

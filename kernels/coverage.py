@@ -1,7 +1,7 @@
 """Coverage measures from volume-weighted field samples (sampling.py): volumes, fractions, quantiles, histograms.
 
 A sample with field e and spread s counts as uniformly distributed over e - s .. e + s, so volumes change smoothly with
-the threshold and with the electrodes' positions, not in steps of whole voxels.
+the threshold and with the electrodes' positions, not in steps of whole voxels. Quantiles take the samples as points.
 """
 
 from __future__ import annotations
@@ -55,13 +55,7 @@ def quantiles_v_per_m(samples: FieldSamples, q: Sequence[float], select: Select 
 
 def cumulative_histogram(samples: FieldSamples, edges_v_per_m: ArrayLike, select: Select = None) -> NDArray[np.float64]:
     """The field-volume histogram: share of the volume at or above each field (V/m), in the order given."""
-    edges = np.atleast_1d(np.asarray(edges_v_per_m, np.float64))
-    e, w = _selected(samples, select)
-    if not len(e):
-        return np.full(len(edges), np.nan)
-    order = np.argsort(e)
-    below = np.concatenate([[0.0], np.cumsum(w[order], dtype=np.float64)])
-    return 1 - below[np.searchsorted(e[order], edges, side="left")] / below[-1]
+    return np.asarray([fraction_at_or_above(samples, float(e), select) for e in np.atleast_1d(edges_v_per_m)])
 
 
 def voxel_fraction(

@@ -173,8 +173,9 @@ def finish(
     level: NestedGrid, phi: jax.Array, volts: jax.Array, tolerance: float, stagnated: bool, run: NestedRun
 ) -> Solution:
     """Audit the potential on the unpadded grid and put the solution together."""
-    potential = level.extract(phi)
     volts_v = np.asarray(volts, np.float64)
+    metal = level.couplings.metal
+    potential = np.where(metal >= 0, volts_v[metal], level.extract(phi))
     found = audit(level.problem, level.couplings, potential, volts_v)
     relative = found.residual_norm(level.floating_mask) / level.scale_a
     status = SolveStatus.STAGNATED if stagnated else SolveStatus.OUT_OF_ITERATIONS

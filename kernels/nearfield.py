@@ -27,8 +27,7 @@ from scipy.special import ellipkm1
 Floats = NDArray[np.float64]
 
 TABLE_REACH = 60.0
-"""Radii from the metal that the table covers; beyond it F is that of a charge at the needle's middle (never used
-near)."""
+"""Radii from the metal that the table covers; beyond it F goes on in proportion to the distance."""
 GROWTH = 1.12
 """Ratio between neighbouring table lines' distances from the surface."""
 NEAREST_LINE = 0.2

@@ -8,8 +8,8 @@ Discrete energy  W = sum_c V_c U(q_c),  U'(q) = sigma(sqrt q) / 2, with the mean
 gradient is a 7-point network with edge conductance V/(4 h_a^2) k_e sum of the 4
 voxels' sigma, plus the links; its Hessian is that network plus the rank-one term 2 V sigma'(q_c) b_c b_c^T per voxel,
 b_c = grad q_c / 2. E sigma(E) increasing makes it positive definite.
-Unknowns: phi at free nodes (`free` is 0 at metal nodes, and where no voxel conducts), and the potential of floating
-electrodes. Everything here is traced by jax.jit; arrays are flat (layout.py).
+Unknowns: phi at free nodes (`free` is 0 at metal nodes; a node where no voxel conducts has an empty row and stays as it
+is), and the potential of floating electrodes. Everything here is traced by jax.jit; arrays are flat (layout.py).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Away from metal each component of E comes from the voxel's 4 edges along it: bil
 slope of the neighbouring voxels of the same tissue (none across an interface, where the normal component jumps).
 
 Within `NEAR` voxels of a conductor's surface the potential is written as phi = V + c F with F the near field that
-vanishes on the surface (for needles that of a thin wire, coupling.py; otherwise the distance) and c a smooth function
+vanishes on the surface (for needles nearfield.py; otherwise the distance) and c a smooth function
 interpolated between the nodes. There |E| of a needle's 1/r field is right to a few per cent at a fraction of a voxel.
 
 Samples: 2 x 2 x 2 points per voxel, 4 x 4 x 4 in voxels near conductors and shafts, those inside metal or
@@ -26,14 +26,14 @@ from jaxtyping import Array, Float, UInt8
 from numpy.typing import NDArray
 
 from .coupling import near_shape
-from .electrodes import Electrode, Needle
+from .electrodes import Electrode, Needle, Plate
 from .grid import Grid
 from .problem import FieldProblem
 from .solution import Solution
 
 NEAR = 3.0
-"""Voxels from a needle's surface within which the near field is used; 1 for other conductors."""
-NEAR_RESOLVED = 1.0
+"""Voxels from a needle's surface within which the near field is used; NEAR_RESOLVED for other conductors."""
+NEAR_RESOLVED = 2.0
 NEAR_POINTS = 4
 """Points per axis in a voxel near a conductor."""
 FURTHEST_EXTRAPOLATION = 3
@@ -230,9 +230,10 @@ class PointSet:
             owner[nearer], closest[nearer] = k, distance[nearer]
         self.far = np.flatnonzero(owner < 0)
         self.near = [
-            NearField(problem, k, np.flatnonzero(owner == k), self.points)
-            for k in range(len(problem.electrodes))
-            if np.any(owner == k)
+            NearField(problem, k, index, self.points, side)
+            for k, electrode in enumerate(problem.electrodes)
+            for side in sides(electrode)
+            if len(index := np.flatnonzero((owner == k) & on_side(electrode, self.points, side)))
         ]
 
     def field_v_per_m(self, solution: Solution) -> NDArray[np.float64]:
@@ -296,7 +297,9 @@ class NearField:
     c is known at the nodes outside the metal and continued a little into it.
     """
 
-    def __init__(self, problem: FieldProblem, k: int, index: NDArray[np.int64], points: NDArray[np.float64]) -> None:
+    def __init__(
+        self, problem: FieldProblem, k: int, index: NDArray[np.int64], points: NDArray[np.float64], side: int = 0
+    ) -> None:
         self.k, self.electrode, self.index = k, problem.electrodes[k], index
         self.spacing = np.asarray(problem.grid.spacing_m)
         p = points[index]
@@ -309,6 +312,7 @@ class NearField:
         nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
         self.node_shape_value = near_shape(self.electrode, nodes)
         self.known = self.electrode.distance_m(nodes) > 0.2 * self.spacing.min()
+        self.known &= on_side(self.electrode, nodes, side)
         if isinstance(self.electrode, Needle):
             self.known &= self.electrode.shaft_distance_m(nodes) > 0
         self.x = p / self.spacing - self.start
@@ -348,6 +352,20 @@ class NearField:
         """grad phi = F grad c + c grad F."""
         c, grad_c = trilinear(self.smooth_factor(solution), self.x)
         return grad_c / self.spacing * self.value_at_points[:, None] + c[:, None] * self.gradient_at_points
+
+
+def sides(electrode: Electrode) -> tuple[int, ...]:
+    """The faces of a plate have fields of their own, also when no node lies in the metal between them."""
+    return (-1, 1) if isinstance(electrode, Plate) else (0,)
+
+
+def on_side(electrode: Electrode, points: NDArray[np.float64], side: int) -> NDArray[np.bool_]:
+    """Which points lie on one side of a plate's middle plane; all for side 0."""
+    if side == 0 or not isinstance(electrode, Plate):
+        return np.ones(points.shape[:-1], bool)
+    thin = int(np.argmin(electrode.size_m))
+    offset = (points - np.asarray(electrode.centre_m)) @ np.asarray(electrode.axes[thin])
+    return (offset >= 0) == (side > 0)
 
 
 def _half_width(electrode: Electrode) -> float:

@@ -6,6 +6,7 @@ import pytest
 from porefield.kernels import coverage
 from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.electrodes import Plate
+from porefield.kernels.field import solve_field
 from porefield.kernels.grid import Grid
 from porefield.kernels.problem import FieldProblem
 from porefield.kernels.sampling import FieldSamples, PointSet, sample_field
@@ -29,9 +30,7 @@ def test_measures_by_hand():
     assert coverage.fraction_at_or_above(s, 175, np.asarray([True, True, False, False])) == pytest.approx(0.5)
     assert np.isnan(coverage.fraction_at_or_above(s, 175, np.zeros(4, bool)))
     np.testing.assert_allclose(coverage.quantiles_v_per_m(s, [0, 0.45, 1]), [100, 300, 400])
-    np.testing.assert_allclose(
-        coverage.cumulative_histogram(s, [0, 100, 250, 400, 401]), [1, 1, 0.7, 0.4, 0], atol=1e-7
-    )
+    np.testing.assert_allclose(coverage.cumulative_histogram(s, [0, 99, 250, 399, 401]), [1, 1, 0.7, 0.4, 0], atol=1e-7)
 
 
 def test_thresholds_may_differ_by_voxel():
@@ -105,3 +104,21 @@ def test_field_keeps_its_jump_at_a_tissue_interface():
     first = s.voxel < 4 * 16
     np.testing.assert_allclose(s.field_v_per_m[first], 1e4, rtol=1e-4)
     np.testing.assert_allclose(s.field_v_per_m[~first], 3e4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("thickness_mm", [0.5, 3.0])
+@pytest.mark.parametrize("face_mm", [4.3, 4.55, 4.75])
+def test_uniform_field_between_plates_is_uniform_in_all_samples(thickness_mm, face_mm):
+    """Plates of any thickness, anywhere between the nodes: every sample between the faces sees V / gap."""
+    grid = Grid((24, 6, 6), (1e-3, 1e-3, 1e-3))
+    axes = ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
+    half = 0.5 * thickness_mm
+    plates = tuple(
+        Plate((x * 1e-3, 3e-3, 3e-3), axes, (0.1, 0.1, thickness_mm * 1e-3)) for x in (face_mm - half, 19.2 + half)
+    )
+    laws = (ConductivityLaw.constant(0.2),)
+    problem = FieldProblem(grid, np.zeros(grid.shape, np.uint8), laws, plates, (100.0, 0.0))
+    s = sample_field([problem], [solve_field(problem, tolerance=1e-9)])
+    x = s.voxel // 36 + 0.5
+    between = (x > face_mm + 0.5) & (x < 18.7)
+    np.testing.assert_allclose(s.field_v_per_m[between], 100 / ((19.2 - face_mm) * 1e-3), rtol=1e-4)
