@@ -4,7 +4,7 @@ from .describe import PlanDescription, describe_plan
 from .progress import RunCancelled, RunProgress
 from .publish import OutputExistsError
 from .run import RunResult, check_output, run_plan, run_scene
-from .store import open_result, read_summary
+from .store.run_store import open_result, read_summary
 from .summary import RunSummary
 
 __all__ = [

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from .store import open_result
+from .store.run_store import open_result
 
 Volume = NDArray[Any]
 """A map of shape (nx, ny, nz), axes growing towards R, A and S as nearly as the grid allows."""

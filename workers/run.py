@@ -85,7 +85,7 @@ class RunResult:
         """
         # matplotlib takes half a second to import: whoever only computes should not wait for it
         from .report import write_report
-        from .store import write_store
+        from .store.run_store import write_store
 
         control = RunControl(on_progress, cancelled)
         out = Path(out)

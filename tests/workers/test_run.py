@@ -165,7 +165,7 @@ def test_a_disk_that_fills_up_leaves_nothing(
     if where == "report":
         monkeypatch.setattr("porefield.workers.report.write_report", full)
     else:
-        monkeypatch.setattr("porefield.workers.store.zarr.consolidate_metadata", full)
+        monkeypatch.setattr("porefield.workers.store.run_store.zarr.consolidate_metadata", full)
     with pytest.raises(ResourceError, match="No space left on device"):
         result.write(tmp_path / "out")
     assert os.listdir(tmp_path) == []

@@ -12,7 +12,7 @@ import xarray as xr
 import zarr
 
 from porefield.workers import RunResult, open_result
-from porefield.workers.store import write_store
+from porefield.workers.store.run_store import write_store
 
 
 @pytest.fixture
