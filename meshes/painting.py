@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from .errors import PlanError
 from .legend import Legend
 from .plan import Plan
-from .sources import Source
 from .tissues import Tissue
 from .voxels import VoxelGrid
 
@@ -20,9 +19,9 @@ MAX_TISSUES = 250
 """Of one grid: a voxel's tissue is one byte."""
 
 
-def paint(plan: Plan, source: Source, legend: Legend, grid: VoxelGrid) -> Codes:
-    """Codes of the grid's voxels, shape grid.shape; a voxel is in a shape when its centre is."""
-    codes = source.on_grid(grid, plan.grid.resampling)
+def paint(plan: Plan, source_codes: Codes, legend: Legend, grid: VoxelGrid) -> Codes:
+    """The source's codes with the added shapes over them, shape grid.shape; a voxel is in a shape when its centre is."""
+    codes = source_codes.copy()
     for code, added in zip(legend.added, plan.anatomy.add, strict=True):
         box = grid.index_box(*added.shape.bounds_mm())
         codes[box][added.shape.contains(grid.centres_mm(box))] = code

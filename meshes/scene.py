@@ -104,34 +104,68 @@ def build_scene(plan: Plan, *, base_dir: Path | None = None, anatomy: Path | Non
         GeometryError: electrodes outside the tissue or touching; a target without voxels.
         ResourceError: too large for the memory that is free.
     """
-    tissues = load_tissues(plan.tissues)
-    _check_tissue_names(plan, tissues)
-    generator = choose_generator(plan.generator)
-    source = _open(plan, tissues, base_dir or plan.folder, anatomy)
-    legend = legend_of(plan, source)
-    check_names(plan, source, legend, tissues)
-    grid, notes = solve_grid(plan, source, legend)
-    check_memory(grid, len(plan.pulses), "grid.spacing_mm")
-    codes = paint(plan, source, legend, grid)
-    tissue, used = index_tissues(codes, legend, tissues)
-    electrodes = {settings.name: place(settings, grid) for settings in plan.electrodes}
-    notes += check_in_tissue(plan.electrodes, grid, np.asarray([t.insulating for t in used])[tissue])
-    notes += check_apart(plan.electrodes, tuple(electrodes.values()), min(grid.spacing_mm))
-    structures = _structures(plan, legend, codes)
-    return Scene(
-        plan=plan,
-        grid=grid,
-        tissue=tissue,
-        tissues=used,
-        structures=structures,
-        targets=plan.targets,
-        avoid={name: limit.max_v_per_cm for name, limit in plan.avoid.items() if name in structures},
-        electrodes=electrodes,
-        pulses=_pulses(plan),
-        generator=generator,
-        notes=(*source.notes, *notes, *remarks(plan, used, structures, generator)),
-        provenance=_provenance(plan, source, grid),
-    )
+    return SceneBuilder(plan, base_dir=base_dir, anatomy=anatomy).build(plan)
+
+
+class SceneBuilder:
+    """Scenes of many variants of one plan: files are read, and the grid is chosen, once, for the first.
+
+    A variant with other electrodes, shapes, tissues or pulses is solved on the same voxels as the first; one with
+    another `grid` or another source of anatomy is built from scratch.
+    """
+
+    def __init__(self, plan: Plan, *, base_dir: Path | None = None, anatomy: Path | None = None) -> None:
+        """Read the plan's anatomy; see `build_scene` for arguments and errors."""
+        self._base_dir, self._anatomy = base_dir or plan.folder, anatomy
+        self._plan = plan
+        tissues = load_tissues(plan.tissues)
+        _check_tissue_names(plan, tissues)
+        choose_generator(plan.generator)
+        self._source = _open(plan, tissues, self._base_dir, anatomy)
+        legend = legend_of(plan, self._source)
+        check_names(plan, self._source, legend, tissues)
+        self._grid, self._grid_notes = solve_grid(plan, self._source, legend)
+        self._codes: NDArray[np.uint16] | None = None
+
+    def build(self, plan: Plan) -> Scene:
+        """The scene of a variant; errors as `build_scene`."""
+        if plan.grid != self._plan.grid or not _same_source(plan, self._plan):
+            return SceneBuilder(plan, base_dir=self._base_dir, anatomy=self._anatomy).build(plan)
+        tissues = load_tissues(plan.tissues)
+        _check_tissue_names(plan, tissues)
+        generator = choose_generator(plan.generator)
+        source, grid = self._source, self._grid
+        legend = legend_of(plan, source)
+        check_names(plan, source, legend, tissues)
+        check_memory(grid, len(plan.pulses), "grid.spacing_mm")
+        if self._codes is None:
+            self._codes = source.on_grid(grid, plan.grid.resampling)
+        codes = paint(plan, self._codes, legend, grid)
+        tissue, used = index_tissues(codes, legend, tissues)
+        electrodes = {settings.name: place(settings, grid) for settings in plan.electrodes}
+        notes = [*self._grid_notes]
+        notes += check_in_tissue(plan.electrodes, grid, np.asarray([t.insulating for t in used])[tissue])
+        notes += check_apart(plan.electrodes, tuple(electrodes.values()), min(grid.spacing_mm))
+        structures = _structures(plan, legend, codes)
+        return Scene(
+            plan=plan,
+            grid=grid,
+            tissue=tissue,
+            tissues=used,
+            structures=structures,
+            targets=plan.targets,
+            avoid={name: limit.max_v_per_cm for name, limit in plan.avoid.items() if name in structures},
+            electrodes=electrodes,
+            pulses=_pulses(plan),
+            generator=generator,
+            notes=(*source.notes, *notes, *remarks(plan, used, structures, generator)),
+            provenance=_provenance(plan, source, grid),
+        )
+
+
+def _same_source(plan: Plan, other: Plan) -> bool:
+    one, two = plan.anatomy, other.anatomy
+    return one.phantom == two.phantom and one.label_map == two.label_map
 
 
 def _open(plan: Plan, tissues: Mapping[str, Tissue], folder: Path | None, anatomy: Path | None) -> Source:
