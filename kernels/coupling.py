@@ -31,7 +31,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from .electrodes import Electrode, Needle
+from .electrodes import Electrode, Needle, along_and_across
 from .grid import Grid
 from .nearfield import shape_function
 
@@ -163,15 +163,16 @@ def narrow_by_shaft(grid: Grid, needle: Needle, open_edge: list[NDArray[np.float
         return
     box = box_of(grid, needle, 2)
     shifts = (np.arange(SHAFT_SAMPLES) + 0.5) / SHAFT_SAMPLES - 0.5
+    offsets = np.asarray(list(product(shifts, repeat=3))) * grid.spacing_m
+    # further off than this, no part of the box round an edge (of half diagonal <= |spacing| / 2) is in the shaft
+    reach = 0.5 * float(np.linalg.norm(grid.spacing_m)) + min(grid.spacing_m)
     for axis in range(3):
-        share = np.zeros(tuple(s.stop - s.start for s in box))
-        for sx, sy, sz in product(shifts, shifts, shifts):
-            offset = [sx, sy, sz]
-            offset[axis] += 0.5
-            distance = needle.shaft_distance_m(points_in(grid, box, (offset[0], offset[1], offset[2])))
-            # a point's own little box is partly inside when the surface runs through it
-            share += np.clip(0.5 - distance * SHAFT_SAMPLES / min(grid.spacing_m), 0, 1)
-        f = share / len(shifts) ** 3
+        middle = points_in(grid, box, (0.5 * (axis == 0), 0.5 * (axis == 1), 0.5 * (axis == 2)))
+        touched = needle.shaft_distance_m(middle) <= reach
+        distance = needle.shaft_distance_m(middle[touched][:, None, :] + offsets)
+        # a point's own little box is partly inside when the surface runs through it
+        f = np.zeros(touched.shape)
+        f[touched] = np.clip(0.5 - distance * SHAFT_SAMPLES / min(grid.spacing_m), 0, 1).mean(axis=1)
         along = needle.direction[axis] ** 2
         left = (1 - f) * along + (1 - f) / (1 + f) * (1 - along)
         open_edge[axis][box] *= np.where(f > 0.99, 0.0, left).astype(np.float32)
@@ -265,9 +266,7 @@ def _bisect(
 
 def needle_field(needle: Needle, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """The near field F of a needle at points (..., 3): zero in the metal, rising outwards, dimensionless."""
-    offset = points - np.asarray(needle.tip_m)
-    along = offset @ np.asarray(needle.direction)
-    across = np.linalg.norm(offset - along[..., None] * np.asarray(needle.direction), axis=-1)
+    along, across = along_and_across(points, np.asarray(needle.tip_m), np.asarray(needle.direction))
     return shape_function(needle.radius_m, needle.exposed_m, needle.shaft_m, across, along)
 
 

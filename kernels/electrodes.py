@@ -55,9 +55,7 @@ class Needle:
 
     def distance_chebyshev_m(self, points: Points) -> NDArray[np.float64]:
         """Larger of the radial and the axial distance (m) to the metal: a cylinder's shape at every level."""
-        offset = points - self.centre_m
-        along = offset @ np.asarray(self.direction)
-        across = np.linalg.norm(offset - along[..., None] * np.asarray(self.direction), axis=-1)
+        along, across = along_and_across(points, self.centre_m, np.asarray(self.direction))
         return np.maximum(across - self.radius_m, np.abs(along) - 0.5 * self.exposed_m)
 
     def shaft_distance_m(self, points: Points) -> NDArray[np.float64]:
@@ -110,9 +108,7 @@ class Rod:
     hollow: bool = False
 
     def distance_m(self, points: Points) -> NDArray[np.float64]:
-        offset = points - np.asarray(self.point_m)
-        axis = np.asarray(self.axis)
-        r = np.linalg.norm(offset - (offset @ axis)[..., None] * axis, axis=-1)
+        r = along_and_across(points, np.asarray(self.point_m), np.asarray(self.axis))[1]
         return self.radius_m - r if self.hollow else r - self.radius_m
 
     def bounds_m(self) -> tuple[Vector, Vector]:
@@ -142,12 +138,21 @@ def cylinder_distance(
     points: Points, centre: NDArray[np.float64], axis: NDArray[np.float64], radius_m: float, length_m: float
 ) -> NDArray[np.float64]:
     """Signed distance (m) to a solid cylinder with flat ends."""
-    offset = points - centre
-    along = offset @ axis
-    across = np.linalg.norm(offset - along[..., None] * axis, axis=-1)
+    along, across = along_and_across(points, centre, axis)
     radial, axial = across - radius_m, np.abs(along) - 0.5 * length_m
     outside = np.hypot(np.maximum(radial, 0), np.maximum(axial, 0))
     return outside + np.minimum(np.maximum(radial, axial), 0)
+
+
+def along_and_across(
+    points: Points, origin: NDArray[np.float64], axis: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coordinate along a unit axis through `origin`, and distance from it (m); shape (...)."""
+    # one coordinate after the other: several times faster than norms over a last axis of three
+    x, y, z = (points[..., i] - origin[i] for i in range(3))
+    along = x * axis[0] + y * axis[1] + z * axis[2]
+    square = (x - along * axis[0]) ** 2 + (y - along * axis[1]) ** 2 + (z - along * axis[2]) ** 2
+    return along, np.sqrt(square)
 
 
 def as_vector(a: NDArray[np.float64]) -> Vector:

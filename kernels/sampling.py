@@ -59,30 +59,44 @@ class FieldSamples:
 
 def sample_field(problems: Sequence[FieldProblem], solutions: Sequence[Solution]) -> FieldSamples:
     """Samples of the largest |E| over several pulses through the same anatomy and electrodes."""
-    problem = problems[0]
-    grid = problem.grid
-    near = near_voxels(problem)
-    regular = np.flatnonzero((problem.conducts & ~near).reshape(-1))
-    fields = functools.reduce(np.maximum, (regular_field(problem, s)[:, regular] for s in solutions))
-    half_steps = [0.25 * h for h in grid.spacing_m]
-    spread = regular_spread(fields)
-    count = len(fields)
-    regular_samples = FieldSamples(
-        voxel=np.tile(regular.astype(np.int32), count),
-        field_v_per_m=fields.reshape(-1),
-        spread_v_per_m=np.tile(spread, count),
-        volume_m3=np.full(fields.size, 8 * np.prod(half_steps), np.float32),
-    )
-    return join(regular_samples, near_samples(problem, solutions, near & problem.conducts))
+    return SampleGeometry(problems[0]).samples(solutions)
 
 
-def join(a: FieldSamples, b: FieldSamples) -> FieldSamples:
-    return FieldSamples(
-        voxel=np.concatenate([a.voxel, b.voxel]),
-        field_v_per_m=np.concatenate([a.field_v_per_m, b.field_v_per_m]),
-        spread_v_per_m=np.concatenate([a.spread_v_per_m, b.spread_v_per_m]),
-        volume_m3=np.concatenate([a.volume_m3, b.volume_m3]),
-    )
+class SampleGeometry:
+    """Where a problem's samples lie, worked out once, for any number of solutions with the same tissue and electrodes.
+
+    About 150 bytes for each sample near a conductor are kept.
+    """
+
+    def __init__(self, problem: FieldProblem) -> None:
+        self.problem, grid = problem, problem.grid
+        near = near_voxels(problem)
+        self.regular = np.flatnonzero((problem.conducts & ~near).reshape(-1))
+        self.near = NearSamples(problem, near & problem.conducts)
+        self.voxel = np.concatenate([np.tile(self.regular.astype(np.int32), 8), self.near.voxel])
+        eighth = np.full(8 * len(self.regular), grid.voxel_volume_m3 / 8, np.float32)
+        self.volume_m3 = np.concatenate([eighth, self.near.volume_m3])
+
+    def fits(self, problem: FieldProblem) -> bool:
+        """Whether another problem has its samples at the same places."""
+        mine = self.problem
+        return (
+            mine.grid == problem.grid
+            and mine.electrodes == problem.electrodes
+            and np.array_equal(mine.tissue, problem.tissue)
+            and [law.insulating for law in mine.laws] == [law.insulating for law in problem.laws]
+        )
+
+    def samples(self, solutions: Sequence[Solution]) -> FieldSamples:
+        """Samples of the largest |E| over the solutions."""
+        fields = functools.reduce(np.maximum, (regular_field(self.problem, s)[:, self.regular] for s in solutions))
+        near_field, near_spread = self.near.field_and_spread(solutions)
+        return FieldSamples(
+            voxel=self.voxel,
+            field_v_per_m=np.concatenate([fields.reshape(-1), near_field]),
+            spread_v_per_m=np.concatenate([np.tile(regular_spread(fields), 8), near_spread]),
+            volume_m3=self.volume_m3,
+        )
 
 
 # -- voxels away from conductors ---------------------------------------------------------------------------------------
@@ -183,32 +197,34 @@ def voxel_box(
     return (slices[0], slices[1], slices[2]), np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
-def near_samples(problem: FieldProblem, solutions: Sequence[Solution], chosen: NDArray[np.bool_]) -> FieldSamples:
+class NearSamples:
     """NEAR_POINTS^3 samples in each chosen voxel, without those in metal or insulation."""
-    grid = problem.grid
-    voxel = np.argwhere(chosen)
-    n = NEAR_POINTS
-    steps = (np.arange(n) + 0.5) / n
-    offsets = np.asarray(list(product(steps, repeat=3)))
-    points = (voxel[:, None, :].astype(np.float64) + offsets) * np.asarray(grid.spacing_m)
-    points_known = PointSet(problem, points)
-    fields = functools.reduce(np.maximum, (points_known.field_v_per_m(s) for s in solutions))
-    cube = fields.reshape(-1, n, n, n)
-    square = np.zeros_like(cube)
-    for axis in (1, 2, 3):
-        square += (0.5 * np.gradient(cube, axis=axis)) ** 2
-    outside = np.ones(fields.shape, bool)
-    for electrode in problem.electrodes:
-        outside &= electrode.distance_m(points) > 0
-        if isinstance(electrode, Needle):
-            outside &= electrode.shaft_distance_m(points) > 0
-    flat = np.ravel_multi_index((voxel[:, 0], voxel[:, 1], voxel[:, 2]), grid.shape).astype(np.int32)
-    return FieldSamples(
-        voxel=np.repeat(flat, n**3).reshape(fields.shape)[outside],
-        field_v_per_m=fields[outside].astype(np.float32),
-        spread_v_per_m=np.sqrt(square).reshape(fields.shape)[outside].astype(np.float32),
-        volume_m3=np.full(int(outside.sum()), grid.voxel_volume_m3 / n**3, np.float32),
-    )
+
+    def __init__(self, problem: FieldProblem, chosen: NDArray[np.bool_]) -> None:
+        grid, n = problem.grid, NEAR_POINTS
+        voxel = np.argwhere(chosen)
+        steps = (np.arange(n) + 0.5) / n
+        offsets = np.asarray(list(product(steps, repeat=3)))
+        points = (voxel[:, None, :].astype(np.float64) + offsets) * np.asarray(grid.spacing_m)
+        self.points = PointSet(problem, points)
+        self.outside = np.ones(points.shape[:-1], bool)
+        for electrode in problem.electrodes:
+            self.outside &= electrode.distance_m(points) > 0
+            if isinstance(electrode, Needle):
+                self.outside &= electrode.shaft_distance_m(points) > 0
+        flat = np.ravel_multi_index((voxel[:, 0], voxel[:, 1], voxel[:, 2]), grid.shape).astype(np.int32)
+        self.voxel = np.repeat(flat, n**3).reshape(self.outside.shape)[self.outside]
+        self.volume_m3 = np.full(len(self.voxel), grid.voxel_volume_m3 / n**3, np.float32)
+
+    def field_and_spread(self, solutions: Sequence[Solution]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Largest |E| over the solutions at the samples, and half of its variation over a sample's box (V/m)."""
+        n = NEAR_POINTS
+        fields = functools.reduce(np.maximum, (self.points.field_v_per_m(s) for s in solutions)).astype(np.float32)
+        cube = fields.reshape(-1, n, n, n)
+        square = np.zeros_like(cube)
+        for axis in (1, 2, 3):
+            square += (0.5 * np.gradient(cube, axis=axis)) ** 2
+        return fields[self.outside], np.sqrt(square).reshape(fields.shape)[self.outside]
 
 
 class PointSet:
@@ -242,7 +258,7 @@ class PointSet:
         gradient[self.far] = smooth_gradient(self.problem, solution.potential_v, self.points[self.far])
         for near in self.near:
             gradient[near.index] = near.gradient(solution)
-        return np.linalg.norm(gradient, axis=-1).reshape(self.shape)
+        return np.sqrt(np.einsum("ni,ni->n", gradient, gradient)).reshape(self.shape)
 
     def potential_v(self, solution: Solution) -> NDArray[np.float64]:
         """Potential (V) at the points, of their shape."""
@@ -388,17 +404,21 @@ def _shifted(a: NDArray[np.float64], axis: int, shift: int) -> NDArray[np.float6
 
 def trilinear(nodes: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Value (n) and gradient per node step (n, 3) of a nodal field at points x (n, 3) in node steps."""
-    cell = np.clip(np.floor(x).astype(int), 0, np.maximum(np.asarray(nodes.shape) - 2, 0))
-    s = x - cell
-    value = np.zeros(len(x))
-    gradient = np.zeros((len(x), 3))
-    for corner in product((0, 1), repeat=3):
-        u = np.asarray(corner)
-        v = nodes[tuple(np.minimum(cell + u, np.asarray(nodes.shape) - 1).T)]
-        w = np.where(u == 1, s, 1 - s)
-        value += v * w.prod(axis=1)
-        for a in range(3):
-            others = w.copy()
-            others[:, a] = 2 * u[a] - 1
-            gradient[:, a] += v * others.prod(axis=1)
-    return value, gradient
+    last = np.asarray(nodes.shape) - 1
+    cell = np.clip(np.floor(x).astype(int), 0, np.maximum(last - 1, 0))
+    low = cell.T
+    high = np.minimum(low + 1, last[:, None])
+    strides = (nodes.shape[1] * nodes.shape[2], nodes.shape[2], 1)
+    flat = np.ascontiguousarray(nodes).reshape(-1)
+    at = [[end[a] * strides[a] for end in (low, high)] for a in range(3)]
+    v = [[[flat.take(at[0][i] + at[1][j] + at[2][k]) for k in (0, 1)] for j in (0, 1)] for i in (0, 1)]
+    sx, sy, sz = (x - cell).T
+    # collapsed along z, then y, then x; differences give the gradient
+    z = [[v[i][j][0] + sz * (v[i][j][1] - v[i][j][0]) for j in (0, 1)] for i in (0, 1)]
+    dz = [[v[i][j][1] - v[i][j][0] for j in (0, 1)] for i in (0, 1)]
+    y = [z[i][0] + sy * (z[i][1] - z[i][0]) for i in (0, 1)]
+    gradient = np.empty((len(x), 3))
+    gradient[:, 0] = y[1] - y[0]
+    gradient[:, 1] = (1 - sx) * (z[0][1] - z[0][0]) + sx * (z[1][1] - z[1][0])
+    gradient[:, 2] = (1 - sx) * (dz[0][0] + sy * (dz[0][1] - dz[0][0])) + sx * (dz[1][0] + sy * (dz[1][1] - dz[1][0]))
+    return y[0] + sx * (y[1] - y[0]), gradient

@@ -20,7 +20,7 @@ MAX_TISSUES = 250
 
 
 def paint(plan: Plan, source_codes: Codes, legend: Legend, grid: VoxelGrid) -> Codes:
-    """The source's codes with the added shapes over them, shape grid.shape; a voxel is in a shape when its centre is."""
+    """The source's codes with the added shapes over them; a voxel is in a shape when its centre is."""
     codes = source_codes.copy()
     for code, added in zip(legend.added, plan.anatomy.add, strict=True):
         box = grid.index_box(*added.shape.bounds_mm())

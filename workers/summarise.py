@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -168,6 +169,7 @@ def describe_generator(generator: Generator | None) -> dict[str, Any] | None:
     }
 
 
+@functools.cache
 def version_of(distribution: str) -> str:
     """Installed version of a library; 'unknown' when it runs from an unpacked tree without metadata."""
     try:
