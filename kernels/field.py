@@ -42,6 +42,8 @@ COARSE_TOLERANCE = 1e-3
 MOST_COARSE_STEPS = 12
 """Newton steps spent on a coarser nested grid; what it has by then starts the next."""
 LOOSEST_FORCING, TIGHTEST_FORCING = 0.1, 1e-3
+FIRST_FORCING_NEAR = 0.01
+"""Of the first step from a start near the solution: solving it further saves a step."""
 CURRENT_BALANCE = 5e-7
 """Asked of the currents' sum over the largest current on the finest grid, beside the tolerance."""
 STAGNATION_STEPS = 8
@@ -50,13 +52,26 @@ STAGNATION_STEPS = 8
 OnStep = Callable[[StepReport], bool | None]
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A guess near the solution.
+
+    Attributes:
+        potential_v: at the nodes, shape grid.node_shape; inside metal it does not matter.
+        electrodes_v: of each electrode; only those of floating ones are used.
+    """
+
+    potential_v: NDArray[np.float64]
+    electrodes_v: NDArray[np.float64]
+
+
 def solve_field(
     problem: FieldProblem,
     *,
     tolerance: float = 1e-7,
     max_newton_steps: int = 60,
     on_step: OnStep | None = None,
-    start_v: NDArray[np.float64] | None = None,
+    start: Start | None = None,
     inner_dtype: str = "float32",
 ) -> Solution:
     """Solve the nonlinear field equation of one pulse.
@@ -65,7 +80,7 @@ def solve_field(
         tolerance: wanted relative residual (see Solution).
         max_newton_steps: on the finest grid.
         on_step: called between Newton steps; returning False cancels.
-        start_v: potential (V) at the nodes to start from, in place of the nested grids.
+        start: where to start from, in place of the nested grids.
         inner_dtype: precision of the linear solves; the residual is always float64.
 
     Returns:
@@ -76,14 +91,14 @@ def solve_field(
     """
     with jax.enable_x64(True):
         nested = [NestedGrid(problem)]
-        if start_v is None:
+        if start is None:
             while len(nested) < NESTED_GRIDS and max(nested[-1].problem.grid.shape) >= 2 * SMALLEST_NESTED:
                 nested.append(NestedGrid(coarser(nested[-1].problem)))
         with ThreadPoolExecutor(max_workers=len(nested)) as pool:
             steps = [pool.submit(compiled_step, level, inner_dtype) for level in nested]
             try:
                 run = NestedRun(nested, steps, tolerance, max_newton_steps, on_step)
-                phi, volts, stagnated = run.descend(start_v)
+                phi, volts, stagnated = run.descend(start)
             finally:
                 for step in steps:
                     step.cancel()
@@ -102,21 +117,24 @@ class NestedRun:
 
     def __post_init__(self) -> None:
         self.residual = math.inf
+        self.near = False
         self.newton_counts: list[int] = []
         self.cg_counts: list[int] = []
 
-    def descend(self, start_v: NDArray[np.float64] | None) -> tuple[jax.Array, jax.Array, bool]:
+    def descend(self, start: Start | None) -> tuple[jax.Array, jax.Array, bool]:
         """From the coarsest grid to the finest: potential (flat), electrode potentials, whether the finest
         stagnated."""
         index = len(self.nested) - 1
         level = self.nested[index]
-        if start_v is None:
+        self.near = start is not None
+        if start is None:
             phi, volts = level.at_rest()
             forcing = np.float64(1e-2)
             step = self.steps[index].result()(level.linear(), phi, volts, forcing)
             phi, volts, rest_cg = step.phi, step.volts, int(step.cg_iterations)
         else:
-            phi, volts, rest_cg = level.embed(start_v), level.volts(), 0
+            phi, volts = level.from_start(start)
+            rest_cg = 0
         while True:
             phi, volts, stagnated = self.iterate(index, phi, volts, rest_cg)
             if index == 0:
@@ -133,7 +151,8 @@ class NestedRun:
         level, step = self.nested[index], self.steps[index].result()
         tolerance = self.tolerance if index == 0 else max(self.tolerance, COARSE_TOLERANCE)
         scale = level.scale_a
-        best, since_best, newton, forcing = math.inf, 0, 0, LOOSEST_FORCING
+        best, since_best, newton = math.inf, 0, 0
+        forcing = FIRST_FORCING_NEAR if self.near else LOOSEST_FORCING
         relative = math.inf
         most = self.max_newton_steps if index == 0 else min(self.max_newton_steps, MOST_COARSE_STEPS)
         while newton < most and since_best < STAGNATION_STEPS:
@@ -295,6 +314,12 @@ class NestedGrid:
 
     def at_rest(self) -> tuple[jax.Array, jax.Array]:
         return jax.device_put(self.pad(self.start_potential())), self.volts()
+
+    def from_start(self, start: Start) -> tuple[jax.Array, jax.Array]:
+        volts = np.where(self.floating_mask, start.electrodes_v, np.asarray(self.volts()))
+        metal = self.couplings.metal
+        potential = np.where(metal >= 0, volts[metal], start.potential_v)
+        return jax.device_put(self.pad(potential)), jax.device_put(volts)
 
     def embed(self, potential_v: NDArray[np.float64]) -> jax.Array:
         """A potential on the true nodes as a flat padded vector, metal nodes at their electrode's potential."""

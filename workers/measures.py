@@ -56,12 +56,12 @@ def measure_volumes(scene: Scene, samples: FieldSamples) -> Volumes:
     )
 
 
-def measure_targets(scene: Scene, samples: FieldSamples) -> dict[str, TargetMeasures]:
-    """Coverage, field quantiles and field-volume histogram of every target."""
-    return {name: measure_target(scene, samples, name) for name in scene.targets}
+def measure_targets(scene: Scene, samples: FieldSamples, *, histogram: bool = True) -> dict[str, TargetMeasures]:
+    """Coverage, field quantiles and, unless it is not wanted, field-volume histogram of every target."""
+    return {name: measure_target(scene, samples, name, histogram=histogram) for name in scene.targets}
 
 
-def measure_target(scene: Scene, samples: FieldSamples, name: str) -> TargetMeasures:
+def measure_target(scene: Scene, samples: FieldSamples, name: str, *, histogram: bool = True) -> TargetMeasures:
     """One target; shares and quantiles refer to its tissue, metal left out."""
     mask = scene.structures[name]
     inside = subset(samples, mask.reshape(-1)[samples.voxel])
@@ -69,7 +69,7 @@ def measure_target(scene: Scene, samples: FieldSamples, name: str) -> TargetMeas
     reversible, irreversible = tissue_thresholds_v_per_m(scene)
     known = bool(np.isfinite(inside.field_v_per_m).all())
     quantiles = coverage.quantiles_v_per_m(inside, QUANTILES) / V_PER_M_PER_V_PER_CM * (1 if known else math.nan)
-    edges = histogram_edges_v_per_cm(scene)
+    edges = histogram_edges_v_per_cm(scene) if histogram else []
     return TargetMeasures(
         volume_mm3=_voxels_mm3(scene, mask),
         tissue_volume_mm3=coverage.volume_m3(inside) * MM3_PER_M3,
@@ -147,7 +147,7 @@ def _round_up(step: float) -> float:
 
 
 def _histogram(samples: FieldSamples, edges_v_per_cm: Sequence[float]) -> Histogram:
-    if not np.isfinite(samples.field_v_per_m).all() or not len(samples.voxel):
+    if not len(edges_v_per_cm) or not np.isfinite(samples.field_v_per_m).all() or not len(samples.voxel):
         return Histogram(field_v_per_cm=[], fraction_at_or_above=[])
     shares = coverage.cumulative_histogram(samples, np.asarray(edges_v_per_cm) * V_PER_M_PER_V_PER_CM)
     return Histogram(field_v_per_cm=list(edges_v_per_cm), fraction_at_or_above=np.clip(shares, 0, 1).tolist())

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from ..kernels.field import solve_field
+import numpy as np
+
+from ..kernels.field import Start, solve_field
 from ..kernels.problem import FieldProblem
 from ..kernels.solution import Solution, SolveCancelled, StepReport
 from ..meshes.errors import ResourceError
@@ -22,12 +24,14 @@ def solve_pulse(
     stage: Stage = "solve",
     problem: FieldProblem | None = None,
     near: tuple[Solution, float] | None = None,
+    start: Start | None = None,
 ) -> Solution:
     """Solve one pulse.
 
     Args:
         problem: another problem than the plan's (other potentials), when searching for a voltage.
-        near: a solution to start from and the factor to its voltages.
+        near: a solution to start from and the factor to its voltages, when searching.
+        start: where to start from, solving as accurately as ever.
 
     Raises:
         RunCancelled: the caller asked for it.
@@ -48,10 +52,14 @@ def solve_pulse(
             tolerance=max(settings.tolerance, SEARCH_TOLERANCE) if near else settings.tolerance,
             max_newton_steps=settings.max_newton_steps,
             on_step=on_step,
-            start_v=near[0].potential_v * near[1] if near else None,
+            start=_scaled_start(*near) if near else start,
         )
     except SolveCancelled:
         raise RunCancelled("the run was cancelled; nothing was written") from None
+
+
+def _scaled_start(solution: Solution, ratio: float) -> Start:
+    return Start(solution.potential_v * ratio, np.asarray(solution.electrode_potentials_v) * ratio)
 
 
 def find_fitting_voltage(scene: Scene, index: int, solution: Solution, control: RunControl) -> float | None:

@@ -9,7 +9,7 @@ from porefield.kernels.certificate import audit, conductivity_of
 from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.coupling import couple
 from porefield.kernels.electrodes import Needle
-from porefield.kernels.field import NestedGrid, compilations, solve_field
+from porefield.kernels.field import NestedGrid, Start, compilations, solve_field
 from porefield.kernels.grid import Grid
 from porefield.kernels.problem import FieldProblem
 from porefield.kernels.solution import SolveCancelled, SolveStatus
@@ -182,7 +182,7 @@ def test_warmth_scales_the_conductivity():
 
 def test_start_from_a_solution_saves_steps(solved):
     problem, s = solved
-    again = solve_field(replace(problem, potentials_v=(840.0, 0.0)), start_v=s.potential_v * 1.05)
+    again = solve_field(replace(problem, potentials_v=(840.0, 0.0)), start=Start(s.potential_v * 1.05, np.zeros(2)))
     fresh = solve_field(replace(problem, potentials_v=(840.0, 0.0)))
     assert again.currents_a == pytest.approx(fresh.currents_a, rel=1e-5)
     assert sum(again.cg_iterations) < sum(fresh.cg_iterations)
