@@ -1,0 +1,62 @@
+"""One worker in the calling process: for tests and small jobs. A task runs inside `wait`, in the calling thread."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import traceback
+from collections import deque
+from typing import Any, Self
+
+from .interface import Event, Failed, Finished, Joined, MakeWork, Told, Work, WorkerInfo
+
+NAME = "local-0"
+
+
+class InProcess:
+    """The executor without processes; `close` may be called from a signal handler or another thread."""
+
+    def __init__(self, make_work: MakeWork) -> None:
+        self._make_work = make_work
+        self._tasks: deque[tuple[int, Any]] = deque()
+        self._events: list[Event] = []
+        self._work: Work | None = None
+        self._stopping = False
+
+    def __enter__(self) -> Self:
+        info = WorkerInfo(NAME, platform.node(), os.getpid(), os.cpu_count() or 1)
+        self._work = self._make_work(info)
+        self._events.append(Joined(NAME, info))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def submit(self, worker: str, task_id: int, task: Any) -> None:
+        if worker != NAME:
+            raise ValueError(f"worker: expected {NAME}, got {worker}")
+        self._tasks.append((task_id, task))
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        if not self._events and not self._tasks:
+            time.sleep(timeout_s)
+        if not self._events and self._tasks:
+            self._run(*self._tasks.popleft())
+        events, self._events = self._events, []
+        return events
+
+    def close(self, grace_s: float = 10.0) -> None:
+        self._stopping = True
+        self._tasks.clear()
+
+    def _run(self, task_id: int, task: Any) -> None:
+        assert self._work is not None, "used outside of its context"
+        try:
+            result = self._work.run(
+                task, lambda: self._stopping, lambda what: self._events.append(Told(NAME, task_id, what))
+            )
+        except Exception:
+            self._events.append(Failed(NAME, task_id, traceback.format_exc()))
+        else:
+            self._events.append(Finished(NAME, task_id, result))
