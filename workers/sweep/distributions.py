@@ -22,13 +22,13 @@ class Normal(Model):
 
     mean: Number = Field(default=0.0, description="Mean.")
     sd: Positive = Field(description="Standard deviation.")
-    lowest: Number | None = Field(default=None, alias="from", description="No value below.")
-    highest: Number | None = Field(default=None, alias="to", description="No value above.")
+    lowest: Number | None = Field(default=None, description="No value below.")
+    highest: Number | None = Field(default=None, description="No value above.")
 
     @model_validator(mode="after")
     def _in_order(self) -> Normal:
         if self.lowest is not None and self.highest is not None and not self.lowest < self.highest:
-            refuse("to", f"more than from ({self.lowest:g})", self.highest)
+            refuse("highest", f"more than lowest ({self.lowest:g})", self.highest)
         return self
 
 

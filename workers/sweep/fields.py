@@ -35,8 +35,8 @@ THRESHOLDS = ("reversible_v_per_cm", "irreversible_v_per_cm")
 
 def steps_of(path: str) -> Steps:
     """`a.b[0].c` -> ("a", "b", "0", "c")."""
-    steps = tuple(step for step in re.split(r"\.|\[|\]", path) if step)
-    if not steps:
+    steps: Steps = tuple(step for step in re.split(r"\.|\[|\]", path) if step)
+    if len(steps) == 0:
         raise PlanError.of("field", "a dotted path into the plan", repr(path))
     return steps
 
@@ -163,7 +163,8 @@ def set_tissue(plan: Table, path: str, steps: Steps, value: float) -> None:
             continue
         if len(steps) != 4:
             raise PlanError.of(path, "tissues.NAME.conductivity.PARAMETER, or .scale", path)
-        law: Table = override["conductivity"] = override.get("conductivity") or {}
+        law: Table = override.get("conductivity") or {}
+        override["conductivity"] = law
         if not law:
             tissue = load_tissues()[name]
             law.update({"law": tissue.law_name, **{v.quantity: v.value for v in tissue.conductivity}})

@@ -20,15 +20,15 @@ MAP_NAMES = ("zone", "field")
 class GridValues(Model):
     """Equally spaced values, on a linear or logarithmic scale."""
 
-    start: Number = Field(alias="from", description="First value.")
-    stop: Number = Field(alias="to", description="Last value.")
+    start: Number = Field(description="First value.")
+    stop: Number = Field(description="Last value.")
     count: int = Field(ge=1, le=1_000_000, description="How many.")
     spacing: Literal["linear", "log"] = Field(default="linear", description="Equal steps or equal ratios.")
 
     @model_validator(mode="after")
     def _can_be_log(self) -> GridValues:
         if self.spacing == "log" and not (self.start > 0 and self.stop > 0):
-            refuse("from", "positive ends for a logarithmic grid", (self.start, self.stop))
+            refuse("start", "positive ends for a logarithmic grid", (self.start, self.stop))
         return self
 
     def values(self) -> list[float]:
