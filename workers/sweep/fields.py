@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from ...meshes.errors import PlanError, one_of
 from ...meshes.tissues import load_tissues
 
 Table = dict[str, Any]
-Steps = tuple[str, ...]
+Steps = Sequence[str]
 MOVES = ("tilt_deg", "depth_mm", "shift_mm")
 """In the order in which they are applied."""
 THRESHOLDS = ("reversible_v_per_cm", "irreversible_v_per_cm")
@@ -35,7 +35,7 @@ THRESHOLDS = ("reversible_v_per_cm", "irreversible_v_per_cm")
 
 def steps_of(path: str) -> Steps:
     """`a.b[0].c` -> ("a", "b", "0", "c")."""
-    steps: Steps = tuple(step for step in re.split(r"\.|\[|\]", path) if step)
+    steps = [step for step in re.split(r"\.|\[|\]", path) if step]
     if len(steps) == 0:
         raise PlanError.of("field", "a dotted path into the plan", repr(path))
     return steps

@@ -45,6 +45,7 @@ class Points:
     def __init__(self, sweep: Sweep, base: Plan) -> None:
         """Check that every field can be set; see `Points.of` for the usual way here."""
         self.sweep, self.base = sweep, base
+        self._last: tuple[int, Plan] | None = None
         self._table: dict[str, Any] = base.model_dump(mode="json", exclude_unset=True)
         self._columns = [
             Column(field, d, np.asarray(values, float))
@@ -90,11 +91,13 @@ class Points:
         Raises:
             PlanError: the values make no valid plan.
         """
-        table = copy.deepcopy(self._table)
-        apply_fields(table, self.values(i))
-        plan = load_plan(table)
-        plan._folder = self.base.folder
-        return plan
+        if self._last is None or self._last[0] != i:
+            table = copy.deepcopy(self._table)
+            apply_fields(table, self.values(i))
+            plan = load_plan(table)
+            plan._folder = self.base.folder
+            self._last = (i, plan)
+        return self._last[1]
 
     def skipped(self, i: int) -> str | None:
         """Why a point is left out: a constraint it does not meet, or a plan that would not be valid."""
