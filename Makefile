@@ -46,10 +46,13 @@ bench: $(DEV)  ## run the benchmarks; figures in .benchmarks/latest.json
 
 PIN := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
        --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet
+# The largest set first: where a tool holds a package back, users get the version that the tests ran on.
 pins: $(DEV)  ## resolve the requirements anew for Python 3.11 and later
-	$(PIN) -o requirements/runtime.txt
+	$(PIN) --extra cluster --extra service --group dev -o requirements/dev.txt
+	$(PIN) -c requirements/dev.txt -o requirements/runtime.txt
+	$(PIN) -c requirements/dev.txt --extra jobs -o requirements/runtime-cluster.txt
 	$(PIN) -c requirements/runtime.txt --extra cuda13 -o requirements/runtime-cuda13.txt
-	$(PIN) -c requirements/runtime.txt --extra cluster --extra service --group dev -o requirements/dev.txt
+	$(PIN) -c requirements/runtime-cluster.txt --extra jobs --extra cuda13 -o requirements/runtime-cluster-cuda13.txt
 
 clean:  ## remove what was built, cached or drawn; keeps .venv
 	rm -rf build dist *.egg-info demo .benchmarks .pytest_cache .ruff_cache .hypothesis .jax_cache .import_linter_cache

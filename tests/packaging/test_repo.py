@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ def pins(path: Path) -> dict[str, list[Requirement]]:
     found: dict[str, list[Requirement]] = {}
     for entry in re.split(r"\n(?=[A-Za-z0-9])", path.read_text(encoding="utf-8")):
         requirement = Requirement(entry.split("\\")[0].strip())
-        found.setdefault(requirement.name, []).append(requirement)
+        found.setdefault(canonicalize_name(requirement.name), []).append(requirement)
     return found
 
 
@@ -56,6 +57,8 @@ def test_every_pin_has_an_exact_version_and_hashes(path: Path) -> None:
     [
         ("runtime.txt", (), ("build",)),
         ("runtime-cuda13.txt", ("cuda13",), ("build",)),
+        ("runtime-cluster.txt", ("jobs",), ("build",)),
+        ("runtime-cluster-cuda13.txt", ("jobs", "cuda13"), ("build",)),
         ("dev.txt", ("cluster", "service"), ("build", "dev")),
     ],
 )
@@ -70,7 +73,7 @@ def test_pins_meet_what_the_package_declares(
         wanted += declared["dependency-groups"][group]
     pinned = pins(ROOT / "requirements" / file)
     for requirement in map(Requirement, wanted):
-        version = pinned_version(pinned.get(requirement.name, []), python)
+        version = pinned_version(pinned.get(canonicalize_name(requirement.name), []), python)
         assert version is not None, f"{file} has no pin of {requirement.name} for Python {python}: run make pins"
         assert version in requirement.specifier, f"{file} pins {requirement.name} {version}: run make pins"
 
