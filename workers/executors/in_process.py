@@ -9,16 +9,20 @@ import traceback
 from collections import deque
 from typing import Any, Self
 
-from .interface import Event, Failed, Finished, Joined, MakeWork, Told, Work, WorkerInfo
+from .interface import Event, Failed, Finished, Joined, MakeWork, Stop, Told, Work, WorkerInfo
 
 NAME = "local-0"
 
 
 class InProcess:
-    """The executor without processes; `close` may be called from a signal handler or another thread."""
+    """The executor without processes; `close` may be called from a signal handler or another thread.
 
-    def __init__(self, make_work: MakeWork) -> None:
-        self._make_work = make_work
+    Args:
+        cancelled: asked by running tasks beside `close`, because nobody can call that while `wait` runs one.
+    """
+
+    def __init__(self, make_work: MakeWork, cancelled: Stop = lambda: False) -> None:
+        self._make_work, self._cancelled = make_work, cancelled
         self._tasks: deque[tuple[int, Any]] = deque()
         self._events: list[Event] = []
         self._work: Work | None = None
@@ -50,12 +54,13 @@ class InProcess:
         self._stopping = True
         self._tasks.clear()
 
+    def _stop(self) -> bool:
+        return self._stopping or self._cancelled()
+
     def _run(self, task_id: int, task: Any) -> None:
         assert self._work is not None, "used outside of its context"
         try:
-            result = self._work.run(
-                task, lambda: self._stopping, lambda what: self._events.append(Told(NAME, task_id, what))
-            )
+            result = self._work.run(task, self._stop, lambda what: self._events.append(Told(NAME, task_id, what)))
         except Exception:
             self._events.append(Failed(NAME, task_id, traceback.format_exc()))
         else:

@@ -106,7 +106,9 @@ class SweepStore:
         at = tuple(int(i) for i in np.unravel_index(index, self.shape))
         try:
             for name, data in maps.items():
-                self._maps[name][(*at, ...)] = data
+                array = self._maps[name]
+                assert isinstance(array, zarr.Array)
+                array[(*at, Ellipsis)] = data
         except OSError as error:
             raise told(error, self.folder) from error
 

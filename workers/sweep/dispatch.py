@@ -66,6 +66,7 @@ class Dispatch:
     attempts: Counter[int] = field(default_factory=Counter)
     lost: int = 0
     seconds: float = 0.0
+    handed_over: int = 0
 
     def plan(self, finished: Collection[int], workers: int) -> None:
         """Fill the queue with what is not finished, and count earlier attempts from the journal."""
@@ -97,6 +98,8 @@ class Dispatch:
                 told_s = now_s
                 stage = "run" if self.hands else "start_workers"
                 self.tell(stage, running=self.busy, workers=len(self.hands), began_s=began_s, message=message)
+        # what workers are at now is stopped, not died at
+        self.note("stopped")
         return time.monotonic() - began_s if began_s else 0.0
 
     @property
@@ -123,10 +126,10 @@ class Dispatch:
         """Keep a worker supplied with slices of its chain, or of another."""
         hand = self.hands[worker]
         while len(hand.slices) < SLICES_AHEAD:
-            if not hand.chain and not (chain := self.next_chain()):
-                return
             if not hand.chain:
-                hand.chain = chain
+                hand.chain = self.next_chain()
+            if not hand.chain:
+                return
             count = min(self.slice_length(), len(hand.chain))
             indices = [hand.chain.popleft() for _ in range(count)]
             task_id = self.begin(worker, indices)
@@ -135,10 +138,13 @@ class Dispatch:
 
     def begin(self, worker: str, indices: list[int]) -> int:
         """Write down what is handed over before it is."""
-        self._task_id = getattr(self, "_task_id", 0) + 1
-        event = {"event": "begin", "task": f"{self.driver}-{self._task_id}", "worker": worker, "points": indices}
-        self.store.append_journal(self.driver, [event])
-        return self._task_id
+        self.handed_over += 1
+        self.note("begin", worker, points=indices)
+        return self.handed_over
+
+    def note(self, event: str, worker: str = "", **more: Any) -> None:
+        """A line in the journal."""
+        self.store.append_journal(self.driver, [{"event": event, "driver": self.driver, "worker": worker, **more}])
 
     def slice_length(self) -> int:
         mean_s = self.seconds / self.tally.computed if self.tally.computed else SLICE_S
@@ -174,7 +180,7 @@ class Dispatch:
         left = [i for i in given if i not in records]
         if left:
             self.attempts[left[0]] += 1
-            self.store.append_journal(self.driver, [{"event": "lost", "point": left[0], "reason": event.reason}])
+            self.note("lost", event.worker, point=left[0], reason=event.reason)
             if self.attempts[left[0]] >= self.max_attempts:
                 self.give_up(left[0], event.reason)
                 left = left[1:]
@@ -202,15 +208,18 @@ class Dispatch:
 
 
 def interrupted(journal: Iterable[dict[str, Any]], finished: Collection[int]) -> list[int]:
-    """The points that a worker or driver died at: the first unfinished one of each slice that was handed over, and
-    those named lost."""
+    """The unfinished points that somebody died at: those named lost, and, for each worker that just vanished with its
+    driver, the first unfinished one that it had been given. A point stands here once for each death."""
     known = set(finished)
-    found = [event["point"] for event in journal if event.get("event") == "lost"]
-    seen: set[int] = set(found)
+    deaths: dict[tuple[str, str], int] = {}
     for event in journal:
-        if event.get("event") == "begin":
+        worker = (event["driver"], event["worker"])
+        if event["event"] == "lost":
+            deaths[worker] = event["point"]
+        elif event["event"] == "begin" and worker not in deaths:
             first = next((i for i in event["points"] if i not in known), None)
-            if first is not None and first not in seen:
-                seen.add(first)
-                found.append(first)
-    return [i for i in found if i not in known]
+            if first is not None:
+                deaths[worker] = first
+        elif event["event"] == "stopped":
+            deaths = {who: point for who, point in deaths.items() if who[0] != event["driver"]}
+    return [point for point in deaths.values() if point not in known]

@@ -52,10 +52,8 @@ class ExecutorSettings:
     gpus_per_worker: float = 0
     address: str | None = None
 
-    def open(self, make_work: MakeSweepWork) -> AbstractContextManager[Executor]:
-        """The executor, its workers started when entered."""
-        if self.kind == "in_process":
-            return InProcess(make_work)
+    def open_ray(self, make_work: MakeSweepWork) -> AbstractContextManager[Executor]:
+        """The executor on Ray, its workers started when entered."""
         from ..executors.ray_cluster import RayCluster  # Ray takes seconds to import, and is an extra
 
         return RayCluster(
@@ -177,7 +175,7 @@ def _drive(
             dispatch = Dispatch(store, points, driver, header.sweep.max_attempts, tally, tell, stop)
             dispatch.plan(records.keys(), executor.workers or 4)
             make_work = MakeSweepWork(store.url, make_evaluator)
-            with _opened(executor, make_work, store, evaluator) as workers:
+            with _opened(executor, make_work, store, evaluator, stop) as workers:
                 computing_s = dispatch.run(workers)
             lost = dispatch.lost
         tell("pack")
@@ -201,11 +199,15 @@ def _drive(
 
 
 def _opened(
-    executor: ExecutorSettings, make_work: MakeSweepWork, store: SweepStore, evaluator: Evaluator
+    executor: ExecutorSettings,
+    make_work: MakeSweepWork,
+    store: SweepStore,
+    evaluator: Evaluator,
+    stop: Callable[[], bool],
 ) -> AbstractContextManager[Executor]:
     if executor.kind == "in_process":  # the driver has read the anatomy already
-        return InProcess(lambda info: SweepWork(store, lambda _: evaluator, info))
-    return executor.open(make_work)
+        return InProcess(lambda info: SweepWork(store, lambda _: evaluator, info), stop)
+    return executor.open_ray(make_work)
 
 
 def _stopper(store: SweepStore, cancelled: Cancelled) -> Callable[[], bool]:
