@@ -1,4 +1,4 @@
-"""The command line: `porefield run`, `validate`, `report`, `schema`, `tissues`.
+"""The command line: `porefield run`, `validate`, `report`, `sweep ...` (sweep_cli.py), `schema`, `tissues`.
 
 The numerics are imported inside the commands that use them: `porefield --help` should not wait for JAX, and the
 environment (compilation cache, device) has to be set before JAX is imported.
@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from .environment import configure_numerics
+from .sweep_cli import app as sweep_app
 
 EXIT_CODES_HELP = (
     "Exit codes: 0 done; 1 unexpected error; 2 wrong usage, or the output exists; 3 invalid plan or anatomy; "
@@ -29,6 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+app.add_typer(sweep_app, name="sweep")
 
 
 class Device(StrEnum):
@@ -138,12 +142,14 @@ def report(
 @app.command()
 def schema(
     of_summary: Annotated[bool, typer.Option("--summary", help="Of summary.json instead of the plan.")] = False,
+    of_sweep: Annotated[bool, typer.Option("--sweep", help="Of sweep files instead of the plan.")] = False,
 ) -> None:
     """Print the JSON Schema of plan files, for editors and for programs that write plans."""
     from ..meshes.plan import Plan
     from ..workers.summary import RunSummary
+    from ..workers.sweep.spec import Sweep
 
-    model = RunSummary if of_summary else Plan
+    model = RunSummary if of_summary else Sweep if of_sweep else Plan
     typer.echo(json.dumps(model.model_json_schema(), indent=2))
 
 

@@ -1,0 +1,199 @@
+"""`porefield sweep`: validate, run, status, resume, cancel, export."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .environment import configure_numerics
+from .outcomes import ExitCode, print_json, told_errors
+
+EXIT_CODES_HELP = (
+    "Exit codes: 0 every point done or skipped; 1 unexpected error; 2 wrong usage, or the output exists; 3 invalid "
+    "sweep, plan or anatomy; 4 finished, with failed points; 5 not enough room; 130 stopped: `resume` goes on."
+)
+app = typer.Typer(help="Many variants of one plan: positions, voltages, tissue values.", no_args_is_help=True)
+
+
+class Where(StrEnum):
+    """Where points are computed."""
+
+    PROCESS = "in-process"
+    RAY = "ray"
+
+
+SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="Sweep file, YAML or JSON.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a sweep.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="For machines: one JSON object on stdout, progress on stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+OnWhat = Annotated[Where, typer.Option("--on", help="Compute in this process, or on Ray.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Ray: how many workers; by default all cores (or GPUs).")]
+Threads = Annotated[int, typer.Option(min=1, help="Ray: CPU threads of each worker.")]
+Gpus = Annotated[float, typer.Option(min=0, help="Ray: GPUs of each worker; a fraction shares one.")]
+Address = Annotated[str | None, typer.Option(help="Ray: of a running cluster; by default one is started here.")]
+AnatomyPath = Annotated[
+    Path | None, typer.Option("--anatomy", envvar="POREFIELD_ANATOMY", help="As for `porefield run`.")
+]
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def validate(sweep: SweepPath, anatomy: AnatomyPath = None, as_json: Json = False) -> None:
+    """Check a sweep without computing it: its points, which are skipped and why, and the room that it needs."""
+    configure_numerics()
+    from ..workers.sweep.describe import describe_sweep
+    from ..workers.sweep.spec import load_sweep
+
+    with told_errors(as_json):
+        description = describe_sweep(load_sweep(sweep), anatomy=anatomy)
+    if as_json:
+        print_json({"ok": True, "exit_code": 0, "sweep": dataclasses.asdict(description)})
+        return
+    for line in description.lines():
+        typer.echo(line)
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def run(
+    sweep: SweepPath,
+    out: Annotated[Path, typer.Option("--out", help="Directory to make.", show_default=False)],
+    anatomy: AnatomyPath = None,
+    on: OnWhat = Where.PROCESS,
+    workers: Workers = None,
+    threads: Threads = 1,
+    gpus: Gpus = 0,
+    address: Address = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compute all points of a sweep. Whatever dies meanwhile, `porefield sweep resume DIR` goes on."""
+    configure_numerics()
+    from ..workers.sweep.drive import run_sweep
+    from ..workers.sweep.spec import load_sweep
+
+    options = {"workers": workers, "threads_per_worker": threads, "gpus_per_worker": gpus, "address": address}
+    with told_errors(as_json):
+        loaded = load_sweep(sweep)
+        _compute(
+            lambda **told: run_sweep(loaded, out, anatomy=anatomy, **told), on, options, as_json=as_json, quiet=quiet
+        )
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def resume(
+    folder: Folder,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute failed points again too.")] = False,
+    on: OnWhat = Where.PROCESS,
+    workers: Workers = None,
+    threads: Threads = 1,
+    gpus: Gpus = 0,
+    address: Address = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compute the points that are not finished yet."""
+    configure_numerics()
+    from ..workers.sweep.drive import resume_sweep
+
+    options = {"workers": workers, "threads_per_worker": threads, "gpus_per_worker": gpus, "address": address}
+    with told_errors(as_json):
+        _compute(
+            lambda **told: resume_sweep(folder, retry_failed=retry_failed, **told),
+            on,
+            options,
+            as_json=as_json,
+            quiet=quiet,
+        )
+
+
+@app.command()
+def status(folder: Folder, as_json: Json = False) -> None:
+    """How far a sweep is, whether someone is at it, and why points failed."""
+    from ..workers.store.sweep_store import SweepStore
+
+    with told_errors(as_json):
+        store = SweepStore.open(folder)
+        records = store.read_records()
+    states = Counter(str(record.state) for record in records.values())
+    errors = Counter(record.error for record in records.values() if record.state == "failed")
+    told: dict[str, Any] = {
+        "points": store.n,
+        "finished": len(records),
+        **{name: states[name] for name in ("done", "failed", "skipped")},
+        "running": store.running(),
+        "failures": dict(errors.most_common(10)),
+    }
+    if as_json:
+        print_json({"ok": True, "exit_code": 0, "status": told})
+        return
+    typer.echo(f"{told['finished']} of {told['points']} points finished: {_counts(states)}")
+    typer.echo("a driver is at it" if told["running"] else "nobody is at it")
+    for error, n in errors.most_common(10):
+        typer.echo(f"failed {n} times: {error}")
+
+
+@app.command()
+def cancel(folder: Folder, as_json: Json = False) -> None:
+    """Ask the driver of a sweep to stop; it does within seconds, and `resume` goes on."""
+    from ..workers.store.sweep_store import SweepStore
+
+    with told_errors(as_json):
+        store = SweepStore.open(folder)
+        running = store.running()
+        if running:
+            store.request_cancel()
+    if as_json:
+        print_json({"ok": True, "exit_code": 0, "running": running})
+    else:
+        typer.echo("asked to stop" if running else "nobody is at it")
+
+
+@app.command()
+def export(folder: Folder, as_json: Json = False) -> None:
+    """Make dataset.zarr and points.parquet anew from what is finished, also while the sweep runs."""
+    from ..workers.store.sweep_store import SweepStore
+
+    with told_errors(as_json):
+        store = SweepStore.open(folder)
+        store.pack()
+    paths = [str(store.folder / name) for name in ("dataset.zarr", "points.parquet")]
+    if as_json:
+        print_json({"ok": True, "exit_code": 0, "written": paths})
+    else:
+        typer.echo("\n".join(paths))
+
+
+def _compute(compute: Callable[..., Any], on: Where, options: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
+    """Run or resume with progress and interruption, and end with the exit code of the outcome."""
+    from ..workers.sweep.drive import ExecutorSettings
+    from .interruption import interruptible
+    from .sweep_display import choose_sweep_display
+
+    executor = ExecutorSettings("ray" if on is Where.RAY else "in_process", **options)
+    with (
+        choose_sweep_display(as_json=as_json, quiet=quiet) as display,
+        interruptible(display.say) as interruption,
+    ):
+        outcome = compute(executor=executor, on_progress=display.show, cancelled=interruption.requested)
+    code = ExitCode.OK
+    if outcome.failed:
+        code = ExitCode.NOT_CONVERGED
+    if not outcome.complete:
+        code = ExitCode.INTERRUPTED
+    if as_json:
+        print_json({"ok": code is ExitCode.OK, "exit_code": int(code), "outcome": dataclasses.asdict(outcome)})
+    elif not quiet:
+        states = Counter(done=outcome.done, failed=outcome.failed, skipped=outcome.skipped)
+        typer.echo(f"{sum(states.values())} of {outcome.total} points finished: {_counts(states)}")
+        typer.echo(f"{outcome.computed} in this run, {outcome.warm} of them from a neighbour's solution")
+        typer.echo(f"xarray: porefield.workers.store.sweep_store.open_sweep({outcome.out!r}); table: points.parquet")
+    raise typer.Exit(code)
+
+
+def _counts(states: Counter[str]) -> str:
+    return ", ".join(f"{states[name]} {name}" for name in ("done", "failed", "skipped"))
