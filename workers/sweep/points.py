@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -193,7 +192,12 @@ class Points:
         """Set every field once, so that a wrong path is told now and not at each point."""
         table = copy.deepcopy(self._table)
         apply_fields(table, {c.field: float(c.values[0]) for c in self._columns})
-        json.dumps(table)
+        try:
+            load_plan(table)
+        except PlanError as error:  # values may be out of bounds at a point, which is then skipped; names may not
+            unknown = [problem for problem in error.problems if "unknown key" in problem.got]
+            if unknown:
+                raise PlanError(unknown) from None
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
