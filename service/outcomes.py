@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
@@ -26,15 +26,17 @@ class ExitCode(IntEnum):
     INVALID = 3
     """The plan or its anatomy is not valid, or they do not fit together."""
     NOT_CONVERGED = 4
-    """The result was written, says so itself, and is not to be relied on."""
+    """The result was written, says so itself, and is not to be relied on; of a sweep, some points."""
     RESOURCES = 5
-    """Not enough memory or disk; nothing was written."""
+    """Not enough memory or disk; nothing was written, of a sweep nothing more."""
     INTERRUPTED = 130
-    """Stopped by Ctrl-C or a termination signal; nothing was written."""
+    """Stopped by Ctrl-C or a termination signal; nothing was written. A sweep keeps what is finished."""
 
 
-def exit_code_of(error: BaseException) -> ExitCode:
-    """The exit code that an error ends a command with."""
+def exit_code_of(error: BaseException, codes: Mapping[str, ExitCode] | None = None) -> ExitCode:
+    """The exit code that an error ends a command with; `codes` names a command's own, by the error's class."""
+    if codes and type(error).__name__ in codes:
+        return codes[type(error).__name__]
     if isinstance(error, ResourceError | MemoryError):
         return ExitCode.RESOURCES
     if isinstance(error, OutputExistsError):
@@ -47,7 +49,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
 
 
 @contextmanager
-def told_errors(as_json: bool) -> Iterator[None]:
+def told_errors(as_json: bool, codes: Mapping[str, ExitCode] | None = None) -> Iterator[None]:
     """End the command with the error's exit code and its message: JSON on stdout, or words on stderr.
 
     An unexpected error keeps its traceback on stderr; with JSON it is told on stdout as well.
@@ -55,13 +57,14 @@ def told_errors(as_json: bool) -> Iterator[None]:
     try:
         yield
     except (PorefieldError, RunCancelled, KeyboardInterrupt, MemoryError) as error:
-        _tell(error, as_json)
-        raise typer.Exit(exit_code_of(error)) from None
+        code = exit_code_of(error, codes)
+        _tell(error, as_json, code)
+        raise typer.Exit(code) from None
     except typer.Exit:
         raise
     except Exception as error:
         if as_json:
-            _tell(error, as_json)
+            _tell(error, as_json, ExitCode.UNEXPECTED)
         raise
 
 
@@ -77,9 +80,9 @@ def error_as_dict(error: BaseException) -> dict[str, Any]:
     return {"kind": type(error).__name__, "message": _message(error), "problems": problems}
 
 
-def _tell(error: BaseException, as_json: bool) -> None:
+def _tell(error: BaseException, as_json: bool, code: ExitCode) -> None:
     if as_json:
-        print_json({"ok": False, "exit_code": int(exit_code_of(error)), "error": error_as_dict(error)})
+        print_json({"ok": False, "exit_code": int(code), "error": error_as_dict(error)})
         return
     if isinstance(error, PorefieldError):
         for problem in error.problems:

@@ -7,17 +7,27 @@ from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .environment import configure_numerics
 from .outcomes import ExitCode, print_json, told_errors
 
+if TYPE_CHECKING:
+    from ..workers.sweep.progress import SweepOutcome
+
 EXIT_CODES_HELP = (
     "Exit codes: 0 every point done or skipped; 1 unexpected error; 2 wrong usage, or the output exists; 3 invalid "
-    "sweep, plan or anatomy; 4 finished, with failed points; 5 not enough room; 130 stopped: `resume` goes on."
+    "sweep, plan or anatomy; 4 finished, with failed points; 5 not enough room, or no worker; 130 "
+    "stopped: `resume` goes on."
 )
+ERROR_CODES = {
+    "BusyError": ExitCode.USAGE,  # someone else is at the sweep
+    "WorkersError": ExitCode.RESOURCES,  # no worker comes up
+    "SweepError": ExitCode.UNEXPECTED,  # a fault of the program, not of a point
+}
+"""Of errors that only sweeps meet, by name: their modules load the numerics."""
 app = typer.Typer(help="Many variants of one plan: positions, voltages, tissue values.", no_args_is_help=True)
 
 
@@ -37,6 +47,9 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Ray: how many workers;
 Threads = Annotated[int, typer.Option(min=1, help="Ray: CPU threads of each worker.")]
 Gpus = Annotated[float, typer.Option(min=0, help="Ray: GPUs of each worker; a fraction shares one.")]
 Address = Annotated[str | None, typer.Option(help="Ray: of a running cluster; by default one is started here.")]
+AcceptFailed = Annotated[
+    bool, typer.Option("--accept-failed", help="Exit with 0, not 4, when points failed; each says why in any case.")
+]
 AnatomyPath = Annotated[
     Path | None, typer.Option("--anatomy", envvar="POREFIELD_ANATOMY", help="As for `porefield run`.")
 ]
@@ -63,6 +76,10 @@ def run(
     sweep: SweepPath,
     out: Annotated[Path, typer.Option("--out", help="Directory to make.", show_default=False)],
     anatomy: AnatomyPath = None,
+    or_resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with DIR where it holds this very sweep; for jobs that are retried.")
+    ] = False,
+    accept_failed: AcceptFailed = False,
     on: OnWhat = Where.PROCESS,
     workers: Workers = None,
     threads: Threads = 1,
@@ -72,22 +89,28 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Compute all points of a sweep. Whatever dies meanwhile, `porefield sweep resume DIR` goes on."""
+    options = _executor_options(on, workers, threads, gpus, address)
     configure_numerics()
-    from ..workers.sweep.drive import run_sweep
+    from ..workers.sweep.drive import resume_sweep, run_sweep
+    from ..workers.sweep.same import check_same_sweep, is_sweep
     from ..workers.sweep.spec import load_sweep
 
-    options = {"workers": workers, "threads_per_worker": threads, "gpus_per_worker": gpus, "address": address}
-    with told_errors(as_json):
+    def compute(**told: Any) -> SweepOutcome:
         loaded = load_sweep(sweep)
-        _compute(
-            lambda **told: run_sweep(loaded, out, anatomy=anatomy, **told), on, options, as_json=as_json, quiet=quiet
-        )
+        if or_resume and is_sweep(out):
+            check_same_sweep(loaded, out)
+            return resume_sweep(out, **told)
+        return run_sweep(loaded, out, anatomy=anatomy, **told)
+
+    with told_errors(as_json, ERROR_CODES):
+        _compute(compute, options, accept_failed=accept_failed, as_json=as_json, quiet=quiet)
 
 
 @app.command(epilog=EXIT_CODES_HELP)
 def resume(
     folder: Folder,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute failed points again too.")] = False,
+    accept_failed: AcceptFailed = False,
     on: OnWhat = Where.PROCESS,
     workers: Workers = None,
     threads: Threads = 1,
@@ -97,18 +120,15 @@ def resume(
     quiet: Quiet = False,
 ) -> None:
     """Compute the points that are not finished yet."""
+    options = _executor_options(on, workers, threads, gpus, address)
     configure_numerics()
     from ..workers.sweep.drive import resume_sweep
 
-    options = {"workers": workers, "threads_per_worker": threads, "gpus_per_worker": gpus, "address": address}
-    with told_errors(as_json):
-        _compute(
-            lambda **told: resume_sweep(folder, retry_failed=retry_failed, **told),
-            on,
-            options,
-            as_json=as_json,
-            quiet=quiet,
-        )
+    def compute(**told: Any) -> SweepOutcome:
+        return resume_sweep(folder, retry_failed=retry_failed, **told)
+
+    with told_errors(as_json, ERROR_CODES):
+        _compute(compute, options, accept_failed=accept_failed, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -168,31 +188,51 @@ def export(folder: Folder, as_json: Json = False) -> None:
         typer.echo("\n".join(paths))
 
 
-def _compute(compute: Callable[..., Any], on: Where, options: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
+def _executor_options(on: Where, workers: int | None, threads: int, gpus: float, address: str | None) -> dict[str, Any]:
+    """Settings of the executor; options that would have no effect are refused."""
+    if on is Where.PROCESS and (workers, threads, gpus, address) != (None, 1, 0, None):
+        raise typer.BadParameter("expected '--on ray' beside --workers, --threads, --gpus and --address")
+    kind = "ray" if on is Where.RAY else "in_process"
+    return {
+        "kind": kind,
+        "workers": workers,
+        "threads_per_worker": threads,
+        "gpus_per_worker": gpus,
+        "address": address,
+    }
+
+
+def _compute(
+    compute: Callable[..., SweepOutcome], options: dict[str, Any], *, accept_failed: bool, as_json: bool, quiet: bool
+) -> None:
     """Run or resume with progress and interruption, and end with the exit code of the outcome."""
     from ..workers.sweep.drive import ExecutorSettings
     from .interruption import interruptible
     from .sweep_display import choose_sweep_display
 
-    executor = ExecutorSettings("ray" if on is Where.RAY else "in_process", **options)
     with (
         choose_sweep_display(as_json=as_json, quiet=quiet) as display,
         interruptible(display.say) as interruption,
     ):
-        outcome = compute(executor=executor, on_progress=display.show, cancelled=interruption.requested)
-    code = ExitCode.OK
-    if outcome.failed:
-        code = ExitCode.NOT_CONVERGED
-    if not outcome.complete:
-        code = ExitCode.INTERRUPTED
+        executor, stop = ExecutorSettings(**options), interruption.requested
+        outcome = compute(executor=executor, on_progress=display.show, cancelled=stop)
+    code = _code_of(outcome, accept_failed)
     if as_json:
         print_json({"ok": code is ExitCode.OK, "exit_code": int(code), "outcome": dataclasses.asdict(outcome)})
     elif not quiet:
         states = Counter(done=outcome.done, failed=outcome.failed, skipped=outcome.skipped)
         typer.echo(f"{sum(states.values())} of {outcome.total} points finished: {_counts(states)}")
         typer.echo(f"{outcome.computed} in this run, {outcome.warm} of them from a neighbour's solution")
+        if not outcome.complete:
+            typer.echo(f"what is finished is kept; go on with: porefield sweep resume {outcome.out}")
         typer.echo(f"xarray: porefield.workers.store.sweep_store.open_sweep({outcome.out!r}); table: points.parquet")
     raise typer.Exit(code)
+
+
+def _code_of(outcome: SweepOutcome, accept_failed: bool) -> ExitCode:
+    if not outcome.complete:
+        return ExitCode.INTERRUPTED
+    return ExitCode.NOT_CONVERGED if outcome.failed and not accept_failed else ExitCode.OK
 
 
 def _counts(states: Counter[str]) -> str:

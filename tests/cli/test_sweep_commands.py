@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +13,17 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from porefield.meshes.plan import Plan
 from porefield.service.cli import app
 from porefield.service.sweep_display import detail_of, duration
+from porefield.workers.progress import RunControl
 from porefield.workers.store.sweep_store import SweepStore
+from porefield.workers.sweep import drive
+from porefield.workers.sweep.evaluate import EvaluatorSettings
+from porefield.workers.sweep.model import Evaluation
 from porefield.workers.sweep.progress import SweepProgress
+
+from ..sweep.stub import Stub
 
 PLAN = {
     "anatomy": {
@@ -45,6 +55,7 @@ def call(*arguments: str) -> tuple[int, dict[str, object]]:
     return result.exit_code, json.loads(result.stdout)
 
 
+@pytest.mark.slow
 def test_a_sweep_from_validation_to_its_table(sweep_file: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     code, told = call("validate", str(sweep_file))
@@ -75,6 +86,88 @@ def test_a_sweep_from_validation_to_its_table(sweep_file: Path, tmp_path: Path) 
     table = pd.read_parquet(tmp_path / "out" / "points.parquet")
     assert table["state"].tolist() == ["done", "done", "skipped"]
     assert table["target_coverage_reversible[lesion]"].notna().tolist() == [True, True, False]
+
+
+class Interrupted(Stub):
+    """Sends its process a Ctrl-C while it computes a point."""
+
+    def evaluate(self, plan: Plan, control: RunControl) -> Evaluation:
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().evaluate(plan, control)
+
+
+def stub_drive(monkeypatch: pytest.MonkeyPatch, kind: type[Stub]) -> None:
+    """Let the commands compute points with a stub that costs nothing."""
+
+    def make(settings: EvaluatorSettings) -> Stub:
+        return kind(settings, None, 0.0, None)
+
+    for name in ("run_sweep", "resume_sweep"):
+        monkeypatch.setattr(drive, name, partial(getattr(drive, name), make_evaluator=make))
+
+
+@pytest.fixture
+def stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    stub_drive(monkeypatch, Stub)
+
+
+def test_run_with_resume_begins_or_goes_on_with_the_same_sweep(stubbed: None, sweep_file: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    again = ("run", str(sweep_file), "--out", out, "--resume")
+    code, told = call(*again)
+    assert (code, told["outcome"]["computed"]) == (0, 3)  # type: ignore[index]
+    SweepStore.open(out).remove_records([0])
+    code, told = call(*again)
+    assert (code, told["outcome"]["computed"]) == (0, 1)  # type: ignore[index]
+
+    sweep_file.write_text(sweep_file.read_text().replace("700", "750"))
+    code, told = call(*again)
+    assert code == 3
+    assert "axes differ" in told["error"]["problems"][0]["got"]  # type: ignore[index]
+
+
+def test_failed_points_have_their_exit_code_unless_accepted(stubbed: None, sweep_file: Path, tmp_path: Path) -> None:
+    sweep_file.write_text(sweep_file.read_text().replace("700", "9500"))
+    out = str(tmp_path / "out")
+    code, told = call("run", str(sweep_file), "--out", out)
+    assert (code, told["ok"]) == (4, False)
+    assert told["outcome"]["failed"] == 1  # type: ignore[index]
+    code, told = call("resume", out, "--accept-failed", "--retry-failed")
+    assert (code, told["ok"]) == (0, True)
+    assert told["outcome"]["computed"] == 1  # type: ignore[index]
+
+
+def test_another_driver_is_a_matter_of_usage(stubbed: None, sweep_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert call("run", str(sweep_file), "--out", str(out))[0] == 0
+    with SweepStore.open(out).lease("somebody"):
+        code, told = call("resume", str(out))
+        assert code == 2
+        assert "somebody" in told["error"]["message"]  # type: ignore[index]
+        assert call("cancel", str(out))[1]["running"] is True
+        assert SweepStore.open(out).cancel_requested()
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, sweep_file: Path, tmp_path: Path
+) -> None:
+    stub_drive(monkeypatch, Interrupted)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["sweep", "run", str(sweep_file), "--out", str(out)])
+    assert done.exit_code == 130
+    text = " ".join(done.output.split())
+    assert "1 of 3 points finished: 1 done" in text
+    assert "porefield sweep resume" in text
+    stub_drive(monkeypatch, Stub)
+    code, told = call("resume", str(out))
+    assert (code, told["outcome"]["computed"]) == (0, 2)  # type: ignore[index]
+
+
+def test_options_without_effect_are_refused(sweep_file: Path, tmp_path: Path) -> None:
+    arguments = ["sweep", "run", str(sweep_file), "--out", str(tmp_path / "out"), "--workers", "2"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "--on ray" in " ".join(done.output.split())
 
 
 def test_errors_name_the_field(sweep_file: Path, tmp_path: Path) -> None:
