@@ -1,0 +1,116 @@
+"""Throughput of a sweep on Ray against single solves, in one run: 10 positions x 20 voltages of a 64^3 plan.
+
+`porefield`'s own cost a point is measured with an evaluator that does nothing. Ray's start is not counted: the clock
+starts when the first worker is ready.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from porefield.meshes.plan import load_plan
+from porefield.meshes.scene import build_scene
+from porefield.service.environment import configure_numerics
+from porefield.workers.progress import RunControl
+from porefield.workers.run import run_plan
+from porefield.workers.solve import solve_pulse
+from porefield.workers.sweep.drive import ExecutorSettings, run_sweep
+from porefield.workers.sweep.evaluate import EvaluatorSettings
+from porefield.workers.sweep.model import Evaluation, Layout, Variable
+from porefield.workers.sweep.spec import load_sweep
+
+CORES = len(os.sched_getaffinity(0))
+NEEDLE = {"direction": [0, 0, -1], "diameter_mm": 1.2, "exposed_mm": 30, "shaft_mm": 10}
+PLAN: dict[str, Any] = {
+    "anatomy": {
+        "phantom": {"size_mm": [64, 64, 64], "tissue": "liver", "origin_mm": [-32, -32, -32]},
+        "add": [{"tissue": "tumour", "name": "lesion", "sphere": {"centre_mm": [0, 0, 0], "radius_mm": 6}}],
+    },
+    "grid": {"spacing_mm": 1.0},
+    "electrodes": [
+        {"name": "A", "needle": {"tip_mm": [-7.3, 0.2, -15], **NEEDLE}},
+        {"name": "B", "needle": {"tip_mm": [7.4, 0.3, -15], **NEEDLE}},
+    ],
+    "pulses": [{"anode": ["A"], "cathode": ["B"], "voltage_v": 1200}],
+    "targets": ["lesion"],
+}
+
+
+def sweep_of(positions: int, voltages: int) -> dict[str, Any]:
+    """Needle A moved along x over 4 mm, each time from 800 to 1800 V."""
+    return {
+        "plan": PLAN,
+        "axes": [
+            {
+                "name": "shift",
+                "field": "electrodes.A.shift_mm.x",
+                "grid": {"start": -2, "stop": 2, "count": positions},
+            },
+            {"name": "voltage", "field": "pulses.*.voltage_v", "grid": {"start": 800, "stop": 1800, "count": voltages}},
+        ],
+    }
+
+
+def test_two_hundred_points_on_ray(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """Points a second, over cores / (time of one warm solve), and over the same points run one by one from scratch."""
+    configure_numerics()  # workers read compiled steps instead of compiling them
+    plan = load_plan(PLAN)
+    scene = build_scene(plan)
+    solve_pulse(scene, 0, RunControl())  # compiles
+    solves_s = [_seconds(lambda: solve_pulse(scene, 0, RunControl())) for _ in range(5)]
+    volts = [800, 1000, 1200, 1400, 1600, 1800]
+    variants = [load_plan({**PLAN, "pulses": [{**PLAN["pulses"][0], "voltage_v": v}]}) for v in volts]
+    scratch_s = [_seconds(lambda one=one: run_plan(one)) for one in variants]
+    sweep = load_sweep(sweep_of(10, 20))
+
+    def run() -> float:
+        outcome = run_sweep(sweep, tmp_path / "out", executor=ExecutorSettings("ray", workers=CORES))
+        assert outcome.done == 200
+        benchmark.extra_info["warm_points"] = outcome.warm
+        return outcome.done / outcome.computing_s
+
+    points_per_s = benchmark.pedantic(run, rounds=1, iterations=1)
+    solve_s, one_s = statistics.median(solves_s), statistics.median(scratch_s)
+    benchmark.extra_info.update(
+        cores=CORES,
+        points_per_s=points_per_s,
+        warm_solve_s=solve_s,
+        from_scratch_s=one_s,
+        share_of_ideal=points_per_s * solve_s / CORES,
+        over_from_scratch=points_per_s * one_s,
+    )
+
+
+class Nothing:
+    """An evaluator that does nothing."""
+
+    def __init__(self, settings: EvaluatorSettings) -> None:
+        self.layout, self.inputs = Layout({"volts": Variable("V", "voltage")}), "nothing"
+
+    def evaluate(self, plan: Any, control: Any) -> Evaluation:
+        return Evaluation({"volts": plan.pulses[0].voltage_v})
+
+
+def test_ten_thousand_points_of_nothing(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """What the framework itself costs for each point."""
+    sweep = load_sweep(sweep_of(1, 10_000))
+
+    def run() -> float:
+        outcome = run_sweep(sweep, tmp_path / "out", make_evaluator=Nothing)
+        assert outcome.done == 10_000
+        return outcome.seconds
+
+    seconds = benchmark.pedantic(run, rounds=1, iterations=1)
+    benchmark.extra_info["milliseconds_per_point"] = seconds / 10_000 * 1e3
+
+
+def _seconds(what: Any) -> float:
+    start = time.perf_counter()
+    what()
+    return time.perf_counter() - start
