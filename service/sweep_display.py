@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 import time
 from typing import Protocol
@@ -13,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from ..workers.sweep.progress import SweepProgress
 
+LINE_EVERY_S = 1.0
+"""Sweeps take days: a line for every change would fill disks."""
 STAGES = {
     "prepare": "reading the plan and its anatomy",
     "start_workers": "starting workers",
@@ -42,6 +45,7 @@ class SweepLines:
 
     def __init__(self, quiet: bool) -> None:
         self._start, self._quiet = time.monotonic(), quiet
+        self._told_s, self._stage = -math.inf, ""
 
     def __enter__(self) -> SweepLines:
         return self
@@ -50,7 +54,10 @@ class SweepLines:
         pass
 
     def show(self, progress: SweepProgress) -> None:
-        if not self._quiet:
+        now_s = time.monotonic()
+        news = progress.stage != self._stage or progress.message
+        if not self._quiet and (news or now_s - self._told_s >= LINE_EVERY_S):
+            self._told_s, self._stage = now_s, progress.stage
             self._write({"event": "progress", **dataclasses.asdict(progress), "finished": progress.finished})
 
     def say(self, text: str) -> None:

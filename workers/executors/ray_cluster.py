@@ -8,9 +8,12 @@ driver hears of it; nodes that join the cluster get workers as the actors that w
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Self
@@ -73,7 +76,8 @@ class RayCluster:
         ray = self._ray
         if not ray.is_initialized():
             self._owned = True
-            _init(ray, self._address)
+            with _signals_kept():
+                _init(ray, self._address)
         available = ray.cluster_resources()
         cpus, gpus = available.get("CPU", 1), available.get("GPU", 0)
         fitting = int(gpus / self._gpus) if self._gpus else int(cpus / self._threads)
@@ -222,6 +226,19 @@ def _ray() -> ModuleType:
         expected = "Ray, of the extra: pip install 'porefield[cluster]'"
         raise PorefieldError.of("executor", expected, str(error)) from None
     return ray
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM over when it starts: the driver would end with a stack trace instead of stopping in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for s, handler in former.items():
+        if handler is not None:  # None: not set from Python, and can't be set again from here
+            signal.signal(s, handler)
 
 
 def _init(ray: ModuleType, address: str | None) -> None:
