@@ -1,8 +1,8 @@
 """Workers as Ray actors, one process each: on this machine by default, on a running cluster by address.
 
-The only module that knows Ray. Each actor is an asyncio-free threaded actor: `run` does the work in one thread while
-`stop` can still be called from another. An actor that dies is never restarted by Ray, but replaced here, so that the
-driver hears of it; nodes that join the cluster get workers as the actors that wait for resources are placed.
+The only module that knows Ray. An actor's tasks run in one thread, while `stop` can still be called in another. An
+actor that dies is never restarted by Ray, but replaced here, so that the driver hears of it; nodes that join the
+cluster get workers as the actors that wait for resources are placed.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class RayCluster:
 
     def submit(self, worker: str, task_id: int, task: Any) -> None:
         entry = self._workers[worker]
-        entry.tasks[entry.actor.run.remote(task)] = task_id
+        entry.tasks[entry.actor.run.options(concurrency_group="work").remote(task)] = task_id
 
     def wait(self, timeout_s: float) -> list[Event]:
         waiting = {ref: (name, worker) for name, worker in self._workers.items() for ref in _refs(worker)}
@@ -124,7 +124,7 @@ class RayCluster:
         running = [ref for worker in self._workers.values() for ref in worker.tasks]
         if running:
             for worker in self._workers.values():
-                worker.actor.stop.remote()
+                worker.actor.stop.options(concurrency_group="control").remote()
             self._ray.wait(running, num_returns=len(running), timeout=grace_s)
         for worker in self._workers.values():
             self._ray.kill(worker.actor)
@@ -140,11 +140,12 @@ class RayCluster:
             "num_gpus": self._gpus,
             "max_restarts": 0,
             "max_task_retries": 0,
-            "max_concurrency": 2,
             "runtime_env": {"env_vars": environment(self._threads, self._gpus)},
         }
-        actor = self._ray.remote(_Actor).options(**options).remote()
-        self._workers[name] = _Worker(actor, actor.start.remote(name, self._threads, self._handle))
+        # one thread works, in the order of submission; `stop` has a thread of its own
+        actor = self._ray.remote(concurrency_groups={"work": 1, "control": 1}, **options)(_Actor).remote()
+        start = actor.start.options(concurrency_group="work")
+        self._workers[name] = _Worker(actor, start.remote(name, self._threads, self._handle))
 
     def _event(self, name: str, worker: _Worker, ref: Any) -> Event:
         try:
@@ -176,7 +177,6 @@ class _Actor:
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
-        self._one_at_a_time = threading.Lock()
         self._work: Any = None
 
     def start(self, name: str, threads: int, make_work: MakeWork) -> tuple[WorkerInfo | None, str | None]:
@@ -192,11 +192,10 @@ class _Actor:
         return info, None
 
     def run(self, task: Any) -> tuple[Any, str | None]:
-        with self._one_at_a_time:
-            try:
-                return self._work.run(task, self._stopping.is_set, lambda _: None), None
-            except Exception:
-                return None, traceback.format_exc()
+        try:
+            return self._work.run(task, self._stopping.is_set, lambda _: None), None
+        except Exception:
+            return None, traceback.format_exc()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -246,6 +245,7 @@ def _init(ray: ModuleType, address: str | None) -> None:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         return
     ray.init(
+        address="local",  # without it, Ray joins whatever cluster it finds on this machine
         include_dashboard=False,
         num_cpus=os.cpu_count(),
         object_store_memory=OBJECT_STORE_BYTES,
