@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from .outcomes import ExitCode
+from .exit_codes import ExitCode
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

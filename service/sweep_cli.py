@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .environment import configure_numerics
-from .outcomes import ExitCode, print_json, told_errors
+from .exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from ..workers.sweep.progress import SweepOutcome
@@ -58,6 +58,8 @@ AnatomyPath = Annotated[
 @app.command(epilog=EXIT_CODES_HELP)
 def validate(sweep: SweepPath, anatomy: AnatomyPath = None, as_json: Json = False) -> None:
     """Check a sweep without computing it: its points, which are skipped and why, and the room that it needs."""
+    from .outcomes import print_json, told_errors
+
     configure_numerics()
     from ..workers.sweep.describe import describe_sweep
     from ..workers.sweep.spec import load_sweep
@@ -89,6 +91,8 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Compute all points of a sweep. Whatever dies meanwhile, `porefield sweep resume DIR` goes on."""
+    from .outcomes import told_errors
+
     options = _executor_options(on, workers, threads, gpus, address)
     configure_numerics()
     from ..workers.sweep.drive import resume_sweep, run_sweep
@@ -120,6 +124,8 @@ def resume(
     quiet: Quiet = False,
 ) -> None:
     """Compute the points that are not finished yet."""
+    from .outcomes import told_errors
+
     options = _executor_options(on, workers, threads, gpus, address)
     configure_numerics()
     from ..workers.sweep.drive import resume_sweep
@@ -135,6 +141,7 @@ def resume(
 def status(folder: Folder, as_json: Json = False) -> None:
     """How far a sweep is, whether someone is at it, and why points failed."""
     from ..workers.store.sweep_store import SweepStore
+    from .outcomes import print_json, told_errors
 
     with told_errors(as_json):
         store = SweepStore.open(folder)
@@ -161,6 +168,7 @@ def status(folder: Folder, as_json: Json = False) -> None:
 def cancel(folder: Folder, as_json: Json = False) -> None:
     """Ask the driver of a sweep to stop; it does within seconds, and `resume` goes on."""
     from ..workers.store.sweep_store import SweepStore
+    from .outcomes import print_json, told_errors
 
     with told_errors(as_json):
         store = SweepStore.open(folder)
@@ -177,6 +185,7 @@ def cancel(folder: Folder, as_json: Json = False) -> None:
 def export(folder: Folder, as_json: Json = False) -> None:
     """Make dataset.zarr and points.parquet anew from what is finished, also while the sweep runs."""
     from ..workers.store.sweep_store import SweepStore
+    from .outcomes import print_json, told_errors
 
     with told_errors(as_json):
         store = SweepStore.open(folder)
@@ -208,6 +217,7 @@ def _compute(
     """Run or resume with progress and interruption, and end with the exit code of the outcome."""
     from ..workers.sweep.drive import ExecutorSettings
     from .interruption import interruptible
+    from .outcomes import print_json
     from .sweep_display import choose_sweep_display
 
     with (
