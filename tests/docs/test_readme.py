@@ -48,6 +48,16 @@ def test_the_commands_leave_the_result_that_is_described(blocks: dict[str, str],
 
 
 @pytest.mark.slow
+def test_the_sweep_runs(blocks: dict[str, str], folder: Path) -> None:
+    (folder / "sweep.yaml").write_text(blocks["sweep.yaml"], encoding="utf-8")
+    told = run("sh", "-eu", "-c", blocks["sweep.sh"], cwd=folder)
+    assert "the generator would not give the current" in told
+    assert "9 of 9 points finished: 6 done, 0 failed, 3 skipped" in told
+    printed = run(sys.executable, "-W", "error", "-c", blocks["sweep.py"], cwd=folder)
+    assert len(re.findall(r"0\.\d+|1\.", printed)) == 3
+
+
+@pytest.mark.slow
 def test_the_python_runs(blocks: dict[str, str], folder: Path) -> None:
     printed = run(sys.executable, "-W", "error", "-c", blocks["python"], cwd=folder)
     assert "irreversible" in printed
