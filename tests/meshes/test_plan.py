@@ -61,7 +61,7 @@ BAD = [
     ("pulses.0.anode", ["A", "A"], "pulses[0].anode", "each electrode once", "A"),
     ("pulses", [], "pulses", "at least 1", "0"),
     ("electrodes.1.name", "A", "electrodes[1].name", "no other electrode", "A"),
-    ("electrodes.1.needle", ..., "electrodes[1]", "exactly one of needle, plate", "none"),
+    ("electrodes.1.needle", ..., "electrodes[1]", "exactly one of needle, plate, tube", "none"),
     ("electrodes.1.needle.direction", [0, 0, 0], "electrodes[1].needle.direction", "not zero", "(0.0, 0.0, 0.0)"),
     ("electrodes.1.needle.entry_mm", [0, 0, 0], "electrodes[1].needle", "exactly one of", "direction and entry"),
     ("electrodes.1.needle.tip_mm", [1, 2], "electrodes[1].needle.tip_mm[2]", "a value", "nothing"),
@@ -141,7 +141,9 @@ def test_yaml_json_and_table_are_the_same_plan(tmp_path: Path, phantom_plan: dic
     assert [plan.folder for plan in plans] == [None, tmp_path, tmp_path]
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.yaml")))
+@pytest.mark.parametrize(
+    "name", [p.name for p in sorted(EXAMPLES.glob("*.yaml")) if "anatomy" in yaml.safe_load(p.read_text())]
+)
 def test_examples_round_trip(name: str) -> None:
     plan = load_plan(EXAMPLES / name)
     assert load_plan(json.loads(plan.model_dump_json())).model_dump() == plan.model_dump()

@@ -16,6 +16,7 @@ from porefield.workers.store.files import BusyError
 from porefield.workers.store.sweep_store import SweepStore, open_sweep
 from porefield.workers.sweep.drive import resume_sweep, run_sweep
 from porefield.workers.sweep.model import PointState
+from porefield.workers.sweep.points import Points
 from porefield.workers.sweep.progress import SweepProgress
 from porefield.workers.sweep.spec import load_sweep
 
@@ -83,6 +84,13 @@ def test_a_cancelled_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
     begun = [float(line) for line in log.read_text().splitlines()]
     assert len(begun) - len(set(begun)) <= 1  # the one that was stopped half way
     assert resume_sweep(tmp_path / "out", make_evaluator=stub(log)).computed == 0
+
+
+def test_the_example_is_a_sweep() -> None:
+    sweep = load_sweep(Path(__file__).parents[2] / "examples" / "sweep.yaml")
+    points = Points.of(sweep)
+    assert points.n == 20
+    assert {points.skipped(i) is None for i in range(points.n)} == {True, False}
 
 
 def test_failed_points_can_be_tried_again(tmp_path: Path) -> None:

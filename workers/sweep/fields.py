@@ -8,6 +8,7 @@ A path leads through the plan as its file has it: `pulses[0].voltage_v`, `electr
                                         `all`: about the middle of all tips and centres
     electrodes.NAME.depth_mm            pushed along the direction of insertion
     tissues.NAME.conductivity.scale     all conductivities of the tissue's law, times this
+    tissues.NAME.threshold_scale        both thresholds of the tissue, times this
     tissues.NAME.FIELD                  also for tissues that the plan takes from the library
     anatomy.add.NAME.grow_mm            radii, or half edge lengths, longer by this
 """
@@ -24,13 +25,14 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ...meshes.errors import PlanError, one_of
-from ...meshes.tissues import load_tissues
+from ...meshes.tissues import GENERIC_THRESHOLDS_V_PER_CM, load_tissues
 
 Table = dict[str, Any]
 Steps = Sequence[str]
 MOVES = ("tilt_deg", "depth_mm", "shift_mm")
 """In the order in which they are applied."""
 THRESHOLDS = ("reversible_v_per_cm", "irreversible_v_per_cm")
+THRESHOLD_SCALE = "threshold_scale"
 
 
 def steps_of(path: str) -> Steps:
@@ -86,7 +88,7 @@ def keeps_geometry(path: str) -> bool:
 def keeps_field(path: str) -> bool:
     """Whether a field leaves the electric field as it is: thresholds and limits."""
     steps = steps_of(path)
-    return steps[0] in ("avoid", "thresholds_v_per_cm") or steps[-1] in THRESHOLDS
+    return steps[0] in ("avoid", "thresholds_v_per_cm") or steps[-1] in (*THRESHOLDS, THRESHOLD_SCALE)
 
 
 # -- electrodes --------------------------------------------------------------------------------------------------------
@@ -158,6 +160,9 @@ def set_tissue(plan: Table, path: str, steps: Steps, value: float) -> None:
         if name not in known:
             raise PlanError.of(path, f"a tissue, {one_of(known, name)}", name)
         override: Table = overrides.setdefault(name, {})
+        if steps[2] == THRESHOLD_SCALE:
+            scale_thresholds(override, name, path, value)
+            continue
         if steps[2] != "conductivity":
             _put(override, path, steps[2], value)
             continue
@@ -173,6 +178,19 @@ def set_tissue(plan: Table, path: str, steps: Steps, value: float) -> None:
             continue
         for parameter in [p for p in law if p.endswith("_s_per_m")]:
             law[parameter] *= value
+
+
+def scale_thresholds(override: Table, name: str, path: str, factor: float) -> None:
+    """Multiply both thresholds, so that they keep their order; a tissue without cells has none."""
+    library = load_tissues().get(name)
+    known = dict(zip(THRESHOLDS, GENERIC_THRESHOLDS_V_PER_CM, strict=True))
+    if library is not None:
+        known = {v.quantity: v.value for v in library.thresholds}
+    for quantity in THRESHOLDS:
+        value = override.get(quantity, known.get(quantity))
+        if value is None:
+            raise PlanError.of(path, f"a tissue whose {quantity} the plan or the library states", name)
+        override[quantity] = value * factor
 
 
 def grow(shape: Table, path: str, by_mm: float) -> None:
@@ -191,7 +209,7 @@ def grow(shape: Table, path: str, by_mm: float) -> None:
 def _rank(path: str) -> tuple[int, str]:
     steps = steps_of(path)
     moves = [i for i, kind in enumerate(MOVES) if kind in steps]
-    return (2 + moves[0] if moves else 1 if steps[-1] in ("scale", "grow_mm") else 0), path
+    return (2 + moves[0] if moves else 1 if steps[-1] in ("scale", THRESHOLD_SCALE, "grow_mm") else 0), path
 
 
 def _select(plan: Any, path: str, steps: Iterable[str]) -> list[Any]:
