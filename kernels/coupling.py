@@ -7,7 +7,7 @@ link adds w_c g (phi_i - V_k)^2 / V_c to the mean square field of voxel c: one e
 
 Two kinds of link:
 
-* Cut edge, for surfaces that the grid resolves (plates, spheres, shells). An edge of conductance g0 whose free part has
+* Cut edge, for surfaces that the grid resolves (plates, tubes, spheres). An edge of conductance g0 whose free part has
   the fraction theta gets g0 / theta, in the edge's own 4 voxels. Gibou et al. 2002, J Comput Phys 176:205.
 * Wire leak, for needles, however thin. F is the near field of the needle alone, zero on its metal (nearfield.py). Every
   free node within `REACH` voxels of the metal gets

@@ -98,6 +98,47 @@ class Plate:
 
 
 @dataclass(frozen=True)
+class Tube:
+    """A cylinder with flat ends, bare all round: a solid rod, or hollow with an open bore.
+
+    Attributes:
+        centre_m: middle of the axis.
+        axis: unit vector.
+        inner_radius_m: of the bore; 0 for a solid rod.
+        outer_radius_m: of the metal.
+        length_m: from end to end.
+    """
+
+    centre_m: Vector
+    axis: Vector
+    inner_radius_m: float
+    outer_radius_m: float
+    length_m: float
+
+    @property
+    def hollow(self) -> bool:
+        return self.inner_radius_m > 0
+
+    @property
+    def wall_m(self) -> float:
+        """Thickness of the wall; a solid rod's diameter."""
+        return self.outer_radius_m - self.inner_radius_m if self.hollow else 2 * self.outer_radius_m
+
+    def distance_m(self, points: Points) -> NDArray[np.float64]:
+        along, across = along_and_across(points, np.asarray(self.centre_m), np.asarray(self.axis))
+        # the wall is a rectangle in the meridian plane, and the nearest point of the metal lies in that plane
+        middle = 0.5 * (self.inner_radius_m + self.outer_radius_m) if self.hollow else 0.0
+        radial, axial = np.abs(across - middle) - 0.5 * self.wall_m, np.abs(along) - 0.5 * self.length_m
+        outside = np.hypot(np.maximum(radial, 0), np.maximum(axial, 0))
+        return outside + np.minimum(np.maximum(radial, axial), 0)
+
+    def bounds_m(self) -> tuple[Vector, Vector]:
+        axis, centre = np.asarray(self.axis), np.asarray(self.centre_m)
+        reach = 0.5 * self.length_m * np.abs(axis) + self.outer_radius_m * np.sqrt(np.maximum(1 - axis**2, 0))
+        return as_vector(centre - reach), as_vector(centre + reach)
+
+
+@dataclass(frozen=True)
 class Rod:
     """An endless round bar; `hollow` makes it everything outside the radius instead (the outer conductor of a
     coaxial)."""

@@ -26,9 +26,10 @@ from jaxtyping import Array, Float, UInt8
 from numpy.typing import NDArray
 
 from .coupling import near_shape
-from .electrodes import Electrode, Needle, Plate
+from .electrodes import Electrode, Needle
 from .grid import Grid
 from .problem import FieldProblem
+from .sides import half_width_m, on_side, sides
 from .solution import Solution
 
 NEAR = 3.0
@@ -350,7 +351,7 @@ class NearField:
         known = self.known
         rise = solution.potential_v[self.box] - solution.electrode_potentials_v[self.k]
         c = np.where(known, rise / np.where(known, self.node_shape_value, 1), 0)
-        for _ in range(FURTHEST_EXTRAPOLATION + int(np.ceil(_half_width(self.electrode) / self.spacing.min()))):
+        for _ in range(FURTHEST_EXTRAPOLATION + int(np.ceil(half_width_m(self.electrode) / self.spacing.min()))):
             total, count = np.zeros_like(c), np.zeros_like(c)
             for axis, shift in product(range(3), (-1, 1)):
                 total += _shifted(np.where(known, c, 0), axis, shift)
@@ -368,29 +369,6 @@ class NearField:
         """grad phi = F grad c + c grad F."""
         c, grad_c = trilinear(self.smooth_factor(solution), self.x)
         return grad_c / self.spacing * self.value_at_points[:, None] + c[:, None] * self.gradient_at_points
-
-
-def sides(electrode: Electrode) -> tuple[int, ...]:
-    """The faces of a plate have fields of their own, also when no node lies in the metal between them."""
-    return (-1, 1) if isinstance(electrode, Plate) else (0,)
-
-
-def on_side(electrode: Electrode, points: NDArray[np.float64], side: int) -> NDArray[np.bool_]:
-    """Which points lie on one side of a plate's middle plane; all for side 0."""
-    if side == 0 or not isinstance(electrode, Plate):
-        return np.ones(points.shape[:-1], bool)
-    thin = int(np.argmin(electrode.size_m))
-    offset = (points - np.asarray(electrode.centre_m)) @ np.asarray(electrode.axes[thin])
-    return (offset >= 0) == (side > 0)
-
-
-def _half_width(electrode: Electrode) -> float:
-    """How far (m) the deepest metal lies under the surface, at most."""
-    if isinstance(electrode, Needle):
-        return electrode.radius_m
-    low, high = electrode.bounds_m()
-    thickness = float(np.min(np.asarray(high) - np.asarray(low)))
-    return 0.5 * thickness if np.isfinite(thickness) else 0.0
 
 
 def _shifted(a: NDArray[np.float64], axis: int, shift: int) -> NDArray[np.float64]:

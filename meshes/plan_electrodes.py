@@ -75,16 +75,44 @@ class PlateSettings(Model):
         return self
 
 
+class TubeSettings(Model):
+    """A cylinder of metal, solid or hollow, bare all round; it may stick out of the solved region."""
+
+    centre_mm: Vector = Field(description="Middle of the axis, patient RAS mm.")
+    axis: Vector = Field(description="Direction of the axis, any length, either way.")
+    inner_diameter_mm: NotNegative = Field(default=0.0, description="Diameter of the open bore, mm; 0 is a solid rod.")
+    outer_diameter_mm: Positive = Field(description="Diameter of the metal, mm; larger than the bore.")
+    length_mm: Positive = Field(description="From end to end, mm.")
+
+    @model_validator(mode="after")
+    def _has_metal(self) -> TubeSettings:
+        if math.hypot(*self.axis) < 1e-9:
+            refuse("axis", "a vector that is not zero", self.axis)
+        if self.outer_diameter_mm <= self.inner_diameter_mm:
+            refuse(
+                "outer_diameter_mm", f"more than inner_diameter_mm {self.inner_diameter_mm:g}", self.outer_diameter_mm
+            )
+        return self
+
+    @property
+    def unit_axis(self) -> tuple[float, float, float]:
+        """Unit vector of the axis, patient axes."""
+        x, y, z = self.axis
+        length = math.hypot(x, y, z)
+        return (x / length, y / length, z / length)
+
+
 class ElectrodeSettings(Model):
-    """One conductor, either a needle or a plate."""
+    """One conductor: a needle, a plate or a tube."""
 
     name: Name = Field(description="Name used by the pulses.")
     needle: NeedleSettings | None = Field(default=None, description="A needle.")
     plate: PlateSettings | None = Field(default=None, description="A plate.")
+    tube: TubeSettings | None = Field(default=None, description="A solid or hollow cylinder.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> ElectrodeSettings:
-        exactly_one(self, ("needle", "plate"))
+        exactly_one(self, ("needle", "plate", "tube"))
         return self
 
 

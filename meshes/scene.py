@@ -18,7 +18,7 @@ from .legend import Legend, check_names, legend_of
 from .memory import check_memory
 from .notes import Note
 from .painting import index_tissues, paint
-from .placement import check_apart, check_in_tissue, place
+from .placement import check_apart, check_in_tissue, check_resolved, place
 from .plan import Plan
 from .plan_electrodes import Pulse
 from .remarks import remarks
@@ -145,6 +145,7 @@ class SceneBuilder:
         electrodes = {settings.name: place(settings, grid) for settings in plan.electrodes}
         notes = [*self._grid_notes]
         notes += check_in_tissue(plan.electrodes, grid, np.asarray([t.insulating for t in used])[tissue])
+        notes += check_resolved(plan.electrodes, grid)
         notes += check_apart(plan.electrodes, tuple(electrodes.values()), min(grid.spacing_mm))
         structures = _structures(plan, legend, codes)
         return Scene(

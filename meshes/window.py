@@ -53,15 +53,16 @@ def extent(frame: Frame) -> str:
 
 
 def _check_within(plan: Plan, frame: Frame) -> None:
-    """Every needle's tip within the anatomy, and some of every plate."""
+    """Every needle's tip within the anatomy, and some of every plate and tube."""
     problems: list[Problem] = []
     for i, electrode in enumerate(plan.electrodes):
         if electrode.needle is not None:
             field, point = f"electrodes[{i}].needle.tip_mm", electrode.needle.tip_mm
             low = high = frame.to_local_mm(np.asarray(point))
         else:
-            assert electrode.plate is not None
-            field, point = f"electrodes[{i}].plate.centre_mm", electrode.plate.centre_mm
+            kind, solid = ("tube", electrode.tube) if electrode.tube is not None else ("plate", electrode.plate)
+            assert solid is not None
+            field, point = f"electrodes[{i}].{kind}.centre_mm", solid.centre_mm
             low, high = metal_bounds_mm(electrode, frame)
         reach = 1e-6 if electrode.needle is not None else 0.5 * max(plan.grid.spacing_mm)
         if (high < -reach).any() or (low > frame.extent_mm + reach).any():
@@ -72,8 +73,11 @@ def _check_within(plan: Plan, frame: Frame) -> None:
 
 
 def _needed(plan: Plan, source: Source, legend: Legend) -> Bounds:
-    """The box (mm along the frame's axes) round all bare metal and all targets."""
+    """The box (mm along the frame's axes) round all bare metal and all targets; a tube's within the anatomy."""
     boxes = [metal_bounds_mm(electrode, source.frame) for electrode in plan.electrodes]
+    for i, electrode in enumerate(plan.electrodes):
+        if electrode.tube is not None:  # what sticks out meets nothing, and asks for no margin
+            boxes[i] = (np.maximum(boxes[i][0], 0.0), np.minimum(boxes[i][1], source.frame.extent_mm))
     for i, name in enumerate(plan.targets):
         box = structure_bounds_mm(plan, source, legend, name)
         if box is None:

@@ -123,6 +123,10 @@ def _geometry(electrode: dict[str, Any]) -> str:
         text = f"needle {electrode['diameter_mm']:g} mm, {electrode['exposed_mm']:g} mm bare"
         text += f", {electrode['shaft_mm']:g} mm shaft" if electrode["shaft_mm"] else ""
         return f"{text}, tip at {_point(electrode['tip_mm'])}, towards {_point(electrode['direction'])}"
+    if electrode["kind"] == "tube":
+        bore = f", bore {electrode['inner_diameter_mm']:g} mm" if electrode["inner_diameter_mm"] else ", solid"
+        text = f"tube {electrode['outer_diameter_mm']:g} mm{bore}, {electrode['length_mm']:g} mm long"
+        return f"{text}, centre at {_point(electrode['centre_mm'])}, along {_point(electrode['axis'])}"
     size = " x ".join(f"{s:g}" for s in electrode["size_mm"])
     return f"plate {size} mm, centre at {_point(electrode['centre_mm'])}"
 

@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..kernels import coverage
-from ..kernels.electrodes import Electrode, Needle, Plate
+from ..kernels.electrodes import Electrode, Needle, Plate, Tube
 from ..kernels.sampling import FieldSamples
 from ..kernels.solution import Solution
 from ..meshes.scene import Scene
@@ -180,4 +180,14 @@ def describe_electrode(name: str, electrode: Electrode, grid: VoxelGrid) -> dict
             "axes": grid.direction_to_patient(np.asarray(electrode.axes)).tolist(),
             "size_mm": [1e3 * s for s in electrode.size_m],
         }
-    raise TypeError(f"electrode {name}: expected a Needle or a Plate, got {type(electrode).__name__}")
+    if isinstance(electrode, Tube):
+        return {
+            "name": name,
+            "kind": "tube",
+            "centre_mm": grid.to_patient_mm(np.asarray(electrode.centre_m)).tolist(),
+            "axis": grid.direction_to_patient(np.asarray(electrode.axis)).tolist(),
+            "inner_diameter_mm": 2e3 * electrode.inner_radius_m,
+            "outer_diameter_mm": 2e3 * electrode.outer_radius_m,
+            "length_mm": 1e3 * electrode.length_m,
+        }
+    raise TypeError(f"electrode {name}: expected a Needle, a Plate or a Tube, got {type(electrode).__name__}")
