@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 EXIT_CODES_HELP = (
     "Exit codes: 0 every point done or skipped; 1 unexpected error; 2 wrong usage, or the output exists; 3 invalid "
-    "sweep, plan or anatomy; 4 finished, with failed points; 5 not enough room, or no worker; 130 "
+    "sweep, plan or anatomy; 4 finished, with failed points; 5 not enough room, no worker, or no object store; 130 "
     "stopped: `resume` goes on."
 )
 ERROR_CODES = {
     "BusyError": ExitCode.USAGE,  # someone else is at the sweep
     "WorkersError": ExitCode.RESOURCES,  # no worker comes up
+    "PlaceError": ExitCode.RESOURCES,  # the object store can't be reached
     "SweepError": ExitCode.UNEXPECTED,  # a fault of the program, not of a point
 }
 """Of errors that only sweeps meet, by name: their modules load the numerics."""
@@ -39,7 +40,7 @@ class Where(StrEnum):
 
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="Sweep file, YAML or JSON.", show_default=False)]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a sweep.", show_default=False)]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="Directory, or s3:// URL, of a sweep.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="For machines: one JSON object on stdout, progress on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 OnWhat = Annotated[Where, typer.Option("--on", help="Compute in this process, or on Ray.")]
@@ -76,7 +77,7 @@ def validate(sweep: SweepPath, anatomy: AnatomyPath = None, as_json: Json = Fals
 @app.command(epilog=EXIT_CODES_HELP)
 def run(
     sweep: SweepPath,
-    out: Annotated[Path, typer.Option("--out", help="Directory to make.", show_default=False)],
+    out: Annotated[str, typer.Option("--out", help="Directory to make, or s3://bucket/prefix.", show_default=False)],
     anatomy: AnatomyPath = None,
     or_resume: Annotated[
         bool, typer.Option("--resume", help="Go on with DIR where it holds this very sweep; for jobs that are retried.")
@@ -93,7 +94,7 @@ def run(
     """Compute all points of a sweep. Whatever dies meanwhile, `porefield sweep resume DIR` goes on."""
     from .outcomes import told_errors
 
-    options = _executor_options(on, workers, threads, gpus, address)
+    options = executor_options(on, workers, threads, gpus, address)
     configure_numerics()
     from ..workers.sweep.drive import resume_sweep, run_sweep
     from ..workers.sweep.same import check_same_sweep, is_sweep
@@ -126,7 +127,7 @@ def resume(
     """Compute the points that are not finished yet."""
     from .outcomes import told_errors
 
-    options = _executor_options(on, workers, threads, gpus, address)
+    options = executor_options(on, workers, threads, gpus, address)
     configure_numerics()
     from ..workers.sweep.drive import resume_sweep
 
@@ -143,16 +144,16 @@ def status(folder: Folder, as_json: Json = False) -> None:
     from ..workers.store.sweep_store import SweepStore
     from .outcomes import print_json, told_errors
 
-    with told_errors(as_json):
+    with told_errors(as_json, ERROR_CODES):
         store = SweepStore.open(folder)
-        records = store.read_records()
+        records, running = store.read_records(), store.running()
     states = Counter(str(record.state) for record in records.values())
     errors = Counter(record.error for record in records.values() if record.state == "failed")
     told: dict[str, Any] = {
         "points": store.n,
         "finished": len(records),
         **{name: states[name] for name in ("done", "failed", "skipped")},
-        "running": store.running(),
+        "running": running,
         "failures": dict(errors.most_common(10)),
     }
     if as_json:
@@ -170,7 +171,7 @@ def cancel(folder: Folder, as_json: Json = False) -> None:
     from ..workers.store.sweep_store import SweepStore
     from .outcomes import print_json, told_errors
 
-    with told_errors(as_json):
+    with told_errors(as_json, ERROR_CODES):
         store = SweepStore.open(folder)
         running = store.running()
         if running:
@@ -187,17 +188,15 @@ def export(folder: Folder, as_json: Json = False) -> None:
     from ..workers.store.sweep_store import SweepStore
     from .outcomes import print_json, told_errors
 
-    with told_errors(as_json):
-        store = SweepStore.open(folder)
-        store.pack()
-    paths = [str(store.folder / name) for name in ("dataset.zarr", "points.parquet")]
+    with told_errors(as_json, ERROR_CODES):
+        paths = SweepStore.open(folder).pack()
     if as_json:
         print_json({"ok": True, "exit_code": 0, "written": paths})
     else:
         typer.echo("\n".join(paths))
 
 
-def _executor_options(on: Where, workers: int | None, threads: int, gpus: float, address: str | None) -> dict[str, Any]:
+def executor_options(on: Where, workers: int | None, threads: int, gpus: float, address: str | None) -> dict[str, Any]:
     """Settings of the executor; options that would have no effect are refused."""
     if on is Where.PROCESS and (workers, threads, gpus, address) != (None, 1, 0, None):
         raise typer.BadParameter("expected '--on ray' beside --workers, --threads, --gpus and --address")

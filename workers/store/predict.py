@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...meshes.errors import ResourceError
 from ..sweep.model import Layout
+from .places import is_url
 
 COMPRESSED = {"uint8": 0.02, "float32": 0.75}
 """Share of a map's bytes that is left by the store's codec; larger than measured on zone and |E| maps."""
@@ -48,11 +49,13 @@ def predict_bytes(layout: Layout, points: int) -> StoragePrediction:
 
 
 def check_room(out: str | Path, prediction: StoragePrediction) -> None:
-    """Refuse a sweep whose results would not fit.
+    """Refuse a sweep whose results would not fit into their directory; of object stores there is nothing to ask.
 
     Raises:
         ResourceError: with what it needs and what is free.
     """
+    if is_url(out):
+        return
     folder = Path(out).expanduser().resolve()
     while not folder.exists():
         folder = folder.parent

@@ -1,4 +1,4 @@
-"""The directory of a sweep.
+"""A sweep in a folder, or below a prefix of an object store (places.py): the same objects by the same names.
 
     sweep.json               what was begun: plan, axes, versions; never changed (header)
     layout.json              what every point gives, and the dimensions
@@ -9,6 +9,9 @@
     points.parquet           the same as one table
     .driver, cancel          who runs it; that it is to stop
 
+On an object store a journal is a row of objects (journal/<driver>/000000.jsonl), and dataset.zarr/current names the
+hierarchy beside it that counts (object_place.py).
+
 Workers write a point's maps first and its record last. A record appears whole or not at all; a point without one is
 not finished, and writing its maps again does no harm.
 """
@@ -16,12 +19,12 @@ not finished, and writing its maps again does no harm.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -31,41 +34,58 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
 
 from ...meshes.errors import PorefieldError
-from ..publish import OutputExistsError, published_directory
+from ..publish import OutputExistsError
 from ..sweep.model import Dim, Layout, MapVariable, PointRecord, Variable
-from .files import is_locked, locked, told, write_atomic
+from .places import Place, Say, place_of
 from .tables import dataset_of, table_of
 
 CHUNK = 64
 PER_FOLDER = 1000
-READERS = 8
 MAP_CODEC = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")
 
 
 class SweepStore:
-    """One sweep on disk; any number of workers may write their points at once."""
+    """One sweep, in a folder or on an object store; any number of workers may write their points at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, place: Place) -> None:
         """Open a sweep that `create` has made.
 
         Raises:
-            PorefieldError: there is none.
+            PorefieldError: there is none, or the place can't be reached.
         """
-        self.folder = folder.expanduser().resolve()
-        if not (self.folder / "layout.json").is_file():
-            raise PorefieldError.of("sweep", "the directory of a sweep", str(folder))
-        self.header: dict[str, Any] = json.loads((self.folder / "sweep.json").read_text(encoding="utf-8"))
-        told_layout = json.loads((self.folder / "layout.json").read_text(encoding="utf-8"))
+        self.place = place
+        header, layout = place.get("sweep.json"), place.get("layout.json")
+        if header is None or layout is None:
+            raise PorefieldError.of("sweep", "the directory of a sweep", place.url)
+        self.header: dict[str, Any] = json.loads(header)
+        told_layout = json.loads(layout)
         self.layout = _layout(told_layout["layout"])
         self.dims = tuple(Dim(d["name"], d["size"], d["coords"]) for d in told_layout["dims"])
 
     @staticmethod
     def open(url: str | Path) -> SweepStore:
-        """Open a sweep; see the constructor."""
-        return SweepStore(Path(url))
+        """Open a sweep by its directory or s3:// URL; see the constructor."""
+        return SweepStore(place_of(url))
+
+    @staticmethod
+    def is_at(url: str | Path) -> bool:
+        """Whether a sweep was begun there."""
+        return place_of(url).exists("sweep.json")
+
+    @staticmethod
+    def check_new(url: str | Path) -> None:
+        """Ask before a long preparation.
+
+        Raises:
+            OutputExistsError: a sweep is there already.
+            PlaceError: the place can't be reached.
+        """
+        if SweepStore.is_at(url):
+            raise OutputExistsError.of("out", "a new directory, or `resume` for a sweep that is there", str(url))
 
     @staticmethod
     def create(url: str | Path, header: Mapping[str, Any], layout: Layout, dims: Sequence[Dim]) -> SweepStore:
@@ -74,22 +94,21 @@ class SweepStore:
         Raises:
             OutputExistsError: something is there already.
             ResourceError: no room.
+            PlaceError: the place can't be reached.
         """
-        folder = Path(url).expanduser().resolve()
-        if (folder / "sweep.json").exists():
-            raise OutputExistsError.of("out", "a new directory, or `resume` for a sweep that is there", str(folder))
-        with published_directory(folder) as partial:
-            _write_json(partial / "sweep.json", dict(header))
-            _write_json(partial / "layout.json", {"layout": asdict(layout), "dims": [asdict(d) for d in dims]})
-            (partial / "records").mkdir()
-            (partial / "journal").mkdir()
+        SweepStore.check_new(url)
+        place = place_of(url)
+        with place.created() as new:
+            new.put("layout.json", _json({"layout": asdict(layout), "dims": [asdict(d) for d in dims]}))
             if layout.maps:
-                _create_maps(partial / "maps.zarr", layout, dims)
-        return SweepStore(folder)
+                with new.telling():
+                    _create_maps(new.zarr_store("maps.zarr"), layout, dims)
+            new.put("sweep.json", _json(dict(header)))  # last: it makes a sweep of what is there
+        return SweepStore(place)
 
     @property
     def url(self) -> str:
-        return str(self.folder)
+        return self.place.url
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -104,96 +123,90 @@ class SweepStore:
     def write_maps(self, index: int, maps: Mapping[str, NDArray[Any]]) -> None:
         """Write a point's maps into its own chunks; again for the same point replaces them."""
         at = tuple(int(i) for i in np.unravel_index(index, self.shape))
-        try:
+        with self.place.telling():
             for name, data in maps.items():
-                array = self._maps[name]
-                assert isinstance(array, zarr.Array)
-                array[(*at, Ellipsis)] = data
-        except OSError as error:
-            raise told(error, self.folder) from error
+                self._maps[name][(*at, Ellipsis)] = data
 
     def write_record(self, record: PointRecord) -> None:
         """Make a point finished."""
-        write_atomic(self._record_path(record.index), record.model_dump_json().encode())
+        self.place.put(_record_key(record.index), record.model_dump_json().encode())
 
     def read_record(self, index: int) -> PointRecord | None:
         """A finished point; None for one that is not, or whose record can't be read and is to be made again."""
-        try:
-            return PointRecord.model_validate_json(self._record_path(index).read_bytes())
-        except (FileNotFoundError, ValidationError):
-            return None
+        return self._read_record(_record_key(index))
 
     def read_records(self) -> dict[int, PointRecord]:
         """All finished points by index."""
-        paths = [path for folder in _folders(self.folder / "records") for path in folder.glob("[0-9]*.json")]
-        with ThreadPoolExecutor(READERS) as pool:
-            records = pool.map(lambda path: self.read_record(int(path.stem)), paths)
+        keys = [key for key in self.place.list("records") if key.endswith(".json")]
+        with ThreadPoolExecutor(self.place.readers) as pool:
+            records = pool.map(self._read_record, keys)
             return {record.index: record for record in records if record is not None}
 
     def remove_records(self, indices: Iterable[int]) -> None:
         """Make points unfinished."""
-        for index in indices:
-            self._record_path(index).unlink(missing_ok=True)
+        self.place.delete(map(_record_key, indices))
 
     def read_maps(self) -> xr.Dataset:
         """All maps, lazily; points without a record hold the fill value."""
         if not self.layout.maps:
             return xr.Dataset()
-        return xr.open_zarr(str(self.folder / "maps.zarr"), consolidated=False, chunks=None)
+        with self.place.telling():
+            return xr.open_zarr(self.place.zarr_store("maps.zarr"), consolidated=False, chunks=None)
 
     # -- drivers -------------------------------------------------------------------------------------------------------
 
     def append_journal(self, driver: str, events: Sequence[Mapping[str, Any]]) -> None:
-        """Note what was handed over; of interest only when someone dies, so not flushed to disk each time."""
-        text = "".join(json.dumps(event) + "\n" for event in events)
-        with (self.folder / "journal" / f"{driver}.jsonl").open("a", encoding="utf-8") as file:
-            file.write(text)
+        """Note what is handed over, before it is.
+
+        Raises:
+            BusyError: the lease has gone to another driver.
+        """
+        self.place.append(f"journal/{driver}", "".join(json.dumps(event) + "\n" for event in events))
 
     def read_journal(self) -> list[dict[str, Any]]:
-        """All events of all drivers, without a last line that was cut off."""
+        """All events of all drivers, those of each in order, without a last line that was cut off."""
         events: list[dict[str, Any]] = []
-        for path in sorted((self.folder / "journal").glob("*.jsonl"), key=os.path.getmtime):
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    events.append(json.loads(line))
-                except json.JSONDecodeError:
-                    continue
+        for line in (line for text in self.place.journals("journal") for line in text.splitlines()):
+            try:
+                events.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
         return events
 
-    def lease(self, driver: str) -> AbstractContextManager[None]:
-        """Be the only driver of the sweep, until the block ends or the process dies."""
-        return locked(self.folder / ".driver", driver)
+    def lease(self, driver: str, say: Say = lambda _: None) -> AbstractContextManager[None]:
+        """Be the only driver of the sweep, until the block ends or the process dies; `say` is told of a wait."""
+        return self.place.lease(driver, say)
 
     def running(self) -> bool:
         """Whether a living driver is at the sweep."""
-        return is_locked(self.folder / ".driver")
+        return self.place.leased()
 
     def request_cancel(self) -> None:
         """Ask whoever runs the sweep to stop."""
-        (self.folder / "cancel").touch()
+        self.place.put("cancel", b"")
 
     def cancel_requested(self) -> bool:
-        return (self.folder / "cancel").exists()
+        return self.place.exists("cancel")
 
     def clear_cancel(self) -> None:
-        (self.folder / "cancel").unlink(missing_ok=True)
+        self.place.delete(["cancel"])
 
     # -- the whole -----------------------------------------------------------------------------------------------------
 
-    def pack(self) -> None:
-        """Make dataset.zarr and points.parquet from the records; each replaces the former one in one rename."""
+    def pack(self) -> list[str]:
+        """Make dataset.zarr and points.parquet from the records; each replaces the former one at once.
+
+        Returns:
+            Where the two are.
+        """
         records = self.read_records()
-        with published_directory(self.folder / "dataset.zarr", overwrite=True) as partial:
-            dataset = dataset_of(self.header, self.layout, self.dims, records)
+        dataset = dataset_of(self.header, self.layout, self.dims, records)
+        with self.place.replaced("dataset.zarr") as partial:
             write_dataset(dataset, partial)
-        path = self.folder / "points.parquet"
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            table_of(self.layout, self.dims, records).to_parquet(partial, index=False)
-            os.replace(partial, path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise told(error, path) from error
+        table = BytesIO()
+        table_of(self.layout, self.dims, records).to_parquet(table, index=False)
+        self.place.put("points.parquet", table.getvalue())
+        return [self.place.publication("dataset.zarr"), self.place.location("points.parquet")]
 
     def dataset(self) -> xr.Dataset:
         """Measures and maps over the sweep's dimensions, lazily.
@@ -201,21 +214,29 @@ class SweepStore:
         Raises:
             PorefieldError: the sweep was never packed.
         """
-        path = self.folder / "dataset.zarr"
-        if not path.is_dir():
-            raise PorefieldError.of("sweep", "a sweep that has been run, or exported, once", str(self.folder))
-        return xr.open_zarr(str(path), consolidated=False, chunks=None).merge(self.read_maps())
+        packed = self.place.published("dataset.zarr")
+        if packed is None:
+            raise PorefieldError.of("sweep", "a sweep that has been run, or exported, once", self.url)
+        with self.place.telling():
+            return xr.open_zarr(packed, consolidated=False, chunks=None).merge(self.read_maps())
 
     def table(self) -> pd.DataFrame:
         """One row per point, as points.parquet has it, made from the records."""
         return table_of(self.layout, self.dims, self.read_records())
 
     @cached_property
-    def _maps(self) -> zarr.Group:
-        return zarr.open_group(str(self.folder / "maps.zarr"), mode="r+")
+    def _maps(self) -> dict[str, zarr.Array[Any]]:
+        """By name; kept, because opening one reads its metadata."""
+        group = zarr.open_group(self.place.zarr_store("maps.zarr"), mode="r+")
+        arrays = {name: group[name] for name in self.layout.maps}
+        return {name: array for name, array in arrays.items() if isinstance(array, zarr.Array)}
 
-    def _record_path(self, index: int) -> Path:
-        return self.folder / "records" / f"{index // PER_FOLDER:03d}" / f"{index:06d}.json"
+    def _read_record(self, key: str) -> PointRecord | None:
+        data = self.place.get(key)
+        try:
+            return None if data is None else PointRecord.model_validate_json(data)
+        except ValidationError:
+            return None
 
 
 def open_sweep(url: str | Path) -> xr.Dataset:
@@ -223,9 +244,9 @@ def open_sweep(url: str | Path) -> xr.Dataset:
     return SweepStore.open(url).dataset()
 
 
-def write_dataset(dataset: xr.Dataset, path: Path) -> None:
-    """Write a dataset as Zarr v3 into an empty directory, one chunk for each variable."""
-    root = zarr.open_group(str(path), mode="w", zarr_format=3, attributes=dict(dataset.attrs))
+def write_dataset(dataset: xr.Dataset, store: Store | str) -> None:
+    """Write a dataset as Zarr v3 into an empty store, one chunk for each variable."""
+    root = zarr.open_group(store, mode="w", zarr_format=3, attributes=dict(dataset.attrs))
     for name, variable in dataset.variables.items():
         data = variable.to_numpy()
         array = root.create_array(
@@ -240,8 +261,8 @@ def write_dataset(dataset: xr.Dataset, path: Path) -> None:
             array[...] = data
 
 
-def _create_maps(path: Path, layout: Layout, dims: Sequence[Dim]) -> None:
-    root = zarr.create_group(str(path), zarr_format=3)
+def _create_maps(store: Store | str, layout: Layout, dims: Sequence[Dim]) -> None:
+    root = zarr.create_group(store, zarr_format=3)
     space = tuple(len(layout.space[axis]) for axis in ("x", "y", "z"))
     for name, variable in layout.maps.items():
         root.create_array(
@@ -271,9 +292,9 @@ def _layout(data: Mapping[str, Any]) -> Layout:
     )
 
 
-def _folders(path: Path) -> Iterator[Path]:
-    return (entry for entry in path.iterdir() if entry.is_dir())
+def _record_key(index: int) -> str:
+    return f"records/{index // PER_FOLDER:03d}/{index:06d}.json"
 
 
-def _write_json(path: Path, data: Any) -> None:
-    path.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+def _json(data: Any) -> bytes:
+    return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()

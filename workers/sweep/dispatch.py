@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -91,15 +91,14 @@ class Dispatch:
             events = executor.wait(0.2)
             message = "; ".join(text for event in events if (text := self.handle(event)))
             began_s = began_s or (time.monotonic() if self.hands else 0.0)
-            for worker in self.hands:
-                self.feed(executor, worker)
+            self.feed(executor)
             now_s = time.monotonic()
             if message or now_s - told_s > TELL_EVERY_S:
                 told_s = now_s
                 stage = "run" if self.hands else "start_workers"
                 self.tell(stage, running=self.busy, workers=len(self.hands), began_s=began_s, message=message)
         # what workers are at now is stopped, not died at
-        self.note("stopped")
+        self.note({"event": "stopped"})
         return time.monotonic() - began_s if began_s else 0.0
 
     @property
@@ -122,29 +121,32 @@ class Dispatch:
                 pass
         return ""
 
-    def feed(self, executor: Executor, worker: str) -> None:
-        """Keep a worker supplied with slices of its chain, or of another."""
+    def feed(self, executor: Executor) -> None:
+        """Keep workers supplied. What is handed over is written down before, for all of them at once: on an object
+        store that is one request, for which all workers wait."""
+        slices = [(worker, indices) for worker in self.hands for indices in self.slices_for(worker)]
+        if not slices:
+            return
+        self.note(*({"event": "begin", "worker": worker, "points": indices} for worker, indices in slices))
+        for worker, indices in slices:
+            self.handed_over += 1
+            self.hands[worker].slices[self.handed_over] = indices
+            tasks = [PointTask(i, self.attempts[i] + 1) for i in indices]
+            executor.submit(worker, self.handed_over, tasks)
+
+    def slices_for(self, worker: str) -> Iterator[list[int]]:
+        """What a worker lacks: slices of its chain, or of another."""
         hand = self.hands[worker]
-        while len(hand.slices) < SLICES_AHEAD:
+        for _ in range(SLICES_AHEAD - len(hand.slices)):
             if not hand.chain:
                 hand.chain = self.next_chain()
             if not hand.chain:
                 return
-            count = min(self.slice_length(), len(hand.chain))
-            indices = [hand.chain.popleft() for _ in range(count)]
-            task_id = self.begin(worker, indices)
-            hand.slices[task_id] = indices
-            executor.submit(worker, task_id, [PointTask(i, self.attempts[i] + 1) for i in indices])
+            yield [hand.chain.popleft() for _ in range(min(self.slice_length(), len(hand.chain)))]
 
-    def begin(self, worker: str, indices: list[int]) -> int:
-        """Write down what is handed over before it is."""
-        self.handed_over += 1
-        self.note("begin", worker, points=indices)
-        return self.handed_over
-
-    def note(self, event: str, worker: str = "", **more: Any) -> None:
-        """A line in the journal."""
-        self.store.append_journal(self.driver, [{"event": event, "driver": self.driver, "worker": worker, **more}])
+    def note(self, *events: Mapping[str, Any]) -> None:
+        """Lines in the journal."""
+        self.store.append_journal(self.driver, [{"driver": self.driver, "worker": "", **event} for event in events])
 
     def slice_length(self) -> int:
         mean_s = self.seconds / self.tally.computed if self.tally.computed else SLICE_S
@@ -180,7 +182,7 @@ class Dispatch:
         left = [i for i in given if i not in records]
         if left:
             self.attempts[left[0]] += 1
-            self.note("lost", event.worker, point=left[0], reason=event.reason)
+            self.note({"event": "lost", "worker": event.worker, "point": left[0], "reason": event.reason})
             if self.attempts[left[0]] >= self.max_attempts:
                 self.give_up(left[0], event.reason)
                 left = left[1:]

@@ -23,6 +23,7 @@ from typing import Literal
 from ..executors.in_process import InProcess
 from ..executors.interface import Executor
 from ..progress import Cancelled, RunControl
+from ..store.places import is_url
 from ..store.predict import check_room, predict_bytes
 from ..store.sweep_store import SweepStore
 from ..summarise import version_of
@@ -89,6 +90,9 @@ def run_sweep(
     if on_progress is not None:
         on_progress(SweepProgress("prepare", 0))
     store, evaluator = create_sweep(sweep, out, base_dir=base_dir, anatomy=anatomy, make_evaluator=make_evaluator)
+    if is_url(out):
+        room = predict_bytes(store.layout, store.n)
+        _say(on_progress, f"up to {room.total / 1e6:.3g} MB will go to {out}, where free room can't be looked up")
     return _drive(store, executor or ExecutorSettings(), on_progress, cancelled, make_evaluator, evaluator)
 
 
@@ -128,6 +132,7 @@ def create_sweep(
     Raises:
         PorefieldError: as `run_sweep`.
     """
+    SweepStore.check_new(out)
     points = Points.of(sweep, base_dir)
     folder = base_dir or points.base.folder or sweep.folder
     sweep = sweep.model_copy(update={"plan": points.base.model_dump(mode="json")})
@@ -163,7 +168,7 @@ def _drive(
         evaluator = make_evaluator(header.evaluator_settings())
         check_inputs(header, evaluator)
     driver = f"{socket.gethostname()}-{secrets.token_hex(3)}"
-    with store.lease(driver):
+    with store.lease(driver, partial(_say, on_progress)):
         store.clear_cancel()
         records = store.read_records()
         tally = Tally(points.n)
@@ -221,6 +226,11 @@ def _stopper(store: SweepStore, cancelled: Cancelled) -> Callable[[], bool]:
         return found or control.stopping
 
     return stop
+
+
+def _say(on_progress: OnSweepProgress | None, text: str) -> None:
+    if on_progress is not None:
+        on_progress(SweepProgress("prepare", 0, message=text))
 
 
 def _tell(

@@ -1,4 +1,4 @@
-"""Whether a directory holds the sweep that a file describes, so that one command can begin it or go on with it."""
+"""Whether a place holds the sweep that a file describes, so that one command can begin it or go on with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .spec import Sweep
 
 def is_sweep(out: Path | str) -> bool:
     """Whether a sweep was begun there."""
-    return (Path(out).expanduser() / "sweep.json").is_file()
+    return SweepStore.is_at(out)
 
 
 def check_same_sweep(sweep: Sweep, out: Path | str, base_dir: Path | None = None) -> None:
