@@ -1,4 +1,5 @@
-"""The command line: `porefield run`, `validate`, `report`, `sweep ...` (sweep_cli.py), `schema`, `tissues`.
+"""The command line: `porefield run`, `validate`, `report`, `sweep ...` (sweep_cli.py), `robustness`
+(robustness_cli.py), `schema`, `tissues`.
 
 The numerics are imported inside the commands that use them: `porefield --help` should not wait for JAX, and the
 environment (compilation cache, device) has to be set before JAX is imported.
@@ -15,6 +16,8 @@ from typing import Annotated, Any
 import typer
 
 from .environment import configure_numerics
+from .robustness_cli import EXIT_CODES_HELP as ROBUSTNESS_EXIT_CODES
+from .robustness_cli import robustness
 from .sweep_cli import app as sweep_app
 
 EXIT_CODES_HELP = (
@@ -33,6 +36,7 @@ app = typer.Typer(
 
 
 app.add_typer(sweep_app, name="sweep")
+app.command(epilog=ROBUSTNESS_EXIT_CODES)(robustness)
 
 
 class Device(StrEnum):
@@ -143,13 +147,15 @@ def report(
 def schema(
     of_summary: Annotated[bool, typer.Option("--summary", help="Of summary.json instead of the plan.")] = False,
     of_sweep: Annotated[bool, typer.Option("--sweep", help="Of sweep files instead of the plan.")] = False,
+    of_robustness: Annotated[bool, typer.Option("--robustness", help="Of robustness files instead.")] = False,
 ) -> None:
     """Print the JSON Schema of plan files, for editors and for programs that write plans."""
     from ..meshes.plan import Plan
+    from ..workers.robustness.settings import Robustness
     from ..workers.summary import RunSummary
     from ..workers.sweep.spec import Sweep
 
-    model = RunSummary if of_summary else Sweep if of_sweep else Plan
+    model = RunSummary if of_summary else Sweep if of_sweep else Robustness if of_robustness else Plan
     typer.echo(json.dumps(model.model_json_schema(), indent=2))
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import figures_style as style
 from .figures_legend import ROW_IN, draw_colour_bar, draw_legend, legend_rows, line_handles, tissue_handles
-from .figures_panel import draw_panel, layers_of, tissues_in
+from .figures_panel import Layers, draw_panel, layers_of, tissues_in
 from .report_data import Result
 from .report_format import percent
 from .report_planes import Plane, electrode_plane, orthogonal_plane
@@ -19,6 +22,7 @@ _WIDTH_IN = 11.4
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.62, 1.15, 1.2, 0.62
 _GAP_X, _GAP_Y = 0.72, 0.66
 _TALLEST_IN = 11.5
+SIDES = "Axial and coronal: the patient's right is on the left of the picture."
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,28 @@ def main_planes(result: Result) -> MainPlanes:
 
 
 def coverage_figure(result: Result) -> Figure:
-    """Coronal and sagittal above, axial and oblique below: one scale, neighbours share their edges in millimetres."""
+    """The field over the anatomy."""
+    pulses = len(result.pulses)
+    over = f"maximum over {pulses} pulses" if pulses > 1 else "one pulse"
+    line = f"Electric field |E|, {over}. {SIDES}"
+    bar = partial(draw_colour_bar, result=result)
+    return panels_figure(layers_of(result), line_handles(result), bar, (headline(result), result.title, line))
+
+
+def panels_figure(
+    layers: Layers, handles: Iterable[Artist], draw_bar: Callable[[Axes], None], words: tuple[str, str, str]
+) -> Figure:
+    """Coronal and sagittal above, axial and oblique below: one scale, neighbours share their edges in millimetres.
+
+    Args:
+        handles: legend entries of what is drawn as lines. words: headline and two lines below it.
+    """
+    result = layers.result
     planes = main_planes(result)
     width_mm, depth_mm, height_mm = (n * h for n, h in zip(result.shape, result.spacing_mm, strict=True))
     shown = [p for p in (planes.axial, planes.coronal, planes.sagittal, planes.oblique) if p is not None]
     rows = [
-        *legend_rows(line_handles(result), _WIDTH_IN - _LEFT),
+        *legend_rows(handles, _WIDTH_IN - _LEFT),
         *legend_rows(tissue_handles(result, tissues_in(result, shown)), _WIDTH_IN - _LEFT),
     ]
     bottom = _BOTTOM + ROW_IN * len(rows)
@@ -60,15 +80,14 @@ def coverage_figure(result: Result) -> Figure:
         (planes.axial, column_x[0], row_y[0]),
         (planes.oblique, column_x[1], row_y[0]),
     )
-    layers = layers_of(result)
     for plane, x, y in places:
         if plane is None:
             _say_no_oblique(figure, x, y)
             continue
         w, h = (scale * size for size in plane.size_mm)
         draw_panel(_add_axes(figure, x, y - h, w, h), plane, layers)
-    _draw_headline(figure, result)
-    draw_colour_bar(_add_axes(figure, _WIDTH_IN - 0.92, bottom, 0.2, row_y[1] - bottom), result)
+    _draw_headline(figure, result.converged, *words)
+    draw_bar(_add_axes(figure, _WIDTH_IN - 0.92, bottom, 0.2, row_y[1] - bottom))
     draw_legend(figure, rows, _LEFT, bottom - 0.52)
     return figure
 
@@ -108,12 +127,9 @@ def headline(result: Result) -> str:
     return "Electric field"
 
 
-def _draw_headline(figure: Figure, result: Result) -> None:
+def _draw_headline(figure: Figure, converged: bool, heading: str, title: str, line: str) -> None:
     height = figure.get_size_inches()[1]
-    colour = style.INK if result.converged else style.ALARM
-    _text(figure, _LEFT, height - 0.42, headline(result), fontsize=style.HEADLINE_PT, fontweight="bold", color=colour)
-    pulses = len(result.pulses)
-    over = f"maximum over {pulses} pulses" if pulses > 1 else "one pulse"
-    line = f"Electric field |E|, {over}. Axial and coronal: the patient's right is on the left of the picture."
-    for text, y in ((style.shortened(result.title, 130), 0.65), (line, 0.84)):
+    colour = style.INK if converged else style.ALARM
+    _text(figure, _LEFT, height - 0.42, heading, fontsize=style.HEADLINE_PT, fontweight="bold", color=colour)
+    for text, y in ((style.shortened(title, 130), 0.65), (line, 0.84)):
         _text(figure, _LEFT, height - y, text, fontsize=style.BODY_PT, color=style.QUIET)

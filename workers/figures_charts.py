@@ -85,7 +85,7 @@ def pulses_figure(result: Result) -> Figure:
 def _pulse_layers(base: Layers, result: Result, index: int) -> Layers:
     pulse = result.pulses[index]
     driven = frozenset([*pulse.get("anodes", ()), *pulse.get("cathodes", ())])
-    return replace(base, field_v_per_cm=result.pulse_field_v_per_cm(index), electrodes=driven or None)
+    return replace(base, values=result.pulse_field_v_per_cm(index), electrodes=driven or None)
 
 
 def pulse_title(pulse: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,28 +25,53 @@ FINEST_MM = 0.4
 """Pixels that a field is interpolated to, about one dot of the printed page."""
 
 
+Isoline = tuple[float, str, LineStyleType]
+"""Level, colour, dashes."""
+
+
+@dataclass(frozen=True)
+class Palette:
+    """How a map's values look over the anatomy.
+
+    Attributes:
+        colours: values (...) -> colours (..., 4); nan is transparent.
+        isolines: drawn at these levels, each with its value.
+    """
+
+    colours: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    isolines: Sequence[Isoline]
+
+
 @dataclass(frozen=True)
 class Layers:
     """What a panel shows, loaded once for all panels of a report.
 
     Attributes:
-        field_v_per_cm: map of shape (nx, ny, nz).
+        values: the map that is shown in colour, shape (nx, ny, nz), such as |E| in V/cm. palette: how.
         targets, avoided: masks by name.
         electrodes: names to draw; None draws all.
     """
 
     result: Result
-    field_v_per_cm: Volume
+    values: Volume
+    palette: Palette
     targets: dict[str, Volume]
     avoided: dict[str, Volume]
     electrodes: frozenset[str] | None = None
 
 
-def layers_of(result: Result) -> Layers:
-    """The maximum over all pulses, with every structure that the store holds."""
+def layers_of(result: Result, values: Volume | None = None, palette: Palette | None = None) -> Layers:
+    """A map, the maximum of |E| over all pulses by default, with every structure that the store holds."""
     targets = {n: m for n in result.targets if (m := result.structure(n)) is not None}
     avoided = {n: m for n in result.avoided if (m := result.structure(n)) is not None}
-    return Layers(result, result.field_max_v_per_cm, targets, avoided)
+    shown = result.field_max_v_per_cm if values is None else values
+    return Layers(result, shown, palette or field_palette(result), targets, avoided)
+
+
+def field_palette(result: Result) -> Palette:
+    """Colours of |E| in V/cm, and the thresholds as isolines."""
+    top, full = result.thresholds.scale_top_v_per_cm, full_colour_v_per_cm(result)
+    return Palette(lambda field: style.field_rgba(field, top, full), isolines(result))
 
 
 def draw_panel(axes: Axes, plane: Plane, layers: Layers, *, labels: bool = True) -> None:
@@ -57,9 +82,8 @@ def draw_panel(axes: Axes, plane: Plane, layers: Layers, *, labels: bool = True)
     tissue, inside = take(result, plane, result.tissue), inside_grid(result, plane)
     axes.imshow(tissue_rgb(result, tissue, inside), extent=plane.extent, origin="upper", interpolation="nearest")
     fine = plane.refined(math.ceil(max(plane.pixel_mm) / FINEST_MM)) if plane.section is not None else plane
-    field = over_metal(take_field(result, fine, layers.field_v_per_cm), take(result, fine, result.metal))
-    rgba = style.field_rgba(field, result.thresholds.scale_top_v_per_cm, full_colour_v_per_cm(result))
-    axes.imshow(rgba, extent=plane.extent, origin="upper", interpolation="nearest")
+    field = over_metal(take_field(result, fine, layers.values), take(result, fine, result.metal))
+    axes.imshow(layers.palette.colours(field), extent=plane.extent, origin="upper", interpolation="nearest")
     _draw_borders(axes, plane, tissue)
     for mask in layers.targets.values():
         _draw_outline(axes, plane, take(result, plane, mask) > 0, style.TARGET, "-")
@@ -69,7 +93,7 @@ def draw_panel(axes: Axes, plane: Plane, layers: Layers, *, labels: bool = True)
     sketches = [s for e in wanted if (s := sketch(plane, e)) is not None]
     draw_electrodes(axes, sketches)
     names = draw_names(axes, plane, sketches)
-    _draw_isolines(axes, fine, field, result, _occupied(axes, sketches, names) if labels else None)
+    _draw_isolines(axes, fine, field, layers.palette.isolines, _occupied(axes, sketches, names) if labels else None)
     if labels:
         draw_frame_words(axes, plane)
     if not result.converged:
@@ -124,14 +148,18 @@ def _draw_outline(axes: Axes, plane: Plane, mask: NDArray[np.bool_], colour: str
 
 
 def _draw_isolines(
-    axes: Axes, plane: Plane, field: NDArray[np.float64], result: Result, taken: NDArray[np.float64] | None
+    axes: Axes,
+    plane: Plane,
+    field: NDArray[np.float64],
+    lines_drawn: Sequence[Isoline],
+    taken: NDArray[np.float64] | None,
 ) -> None:
-    """Isolines of the thresholds, with their values clear of the pixels `taken` (n, 2); None leaves the values out."""
+    """Isolines, with their values clear of the pixels `taken` (n, 2); None leaves the values out."""
     if min(plane.shape) < 2 or not np.isfinite(field).any():
         return
     rows, columns = plane.along.centres(plane.shape[0]), plane.across.centres(plane.shape[1])
     masked = np.ma.masked_invalid(field)
-    for level, colour, dashes in isolines(result):
+    for level, colour, dashes in lines_drawn:
         if not masked.min() < level < masked.max():
             continue
         axes.contour(columns, rows, masked, levels=[level], colors=["white"], linewidths=2.8, alpha=0.85)
@@ -152,7 +180,7 @@ def _occupied(axes: Axes, sketches: Sequence[Sketch], names: Sequence[Bbox]) -> 
     return np.concatenate(pixels) if pixels else np.empty((0, 2))
 
 
-def isolines(result: Result) -> list[tuple[float, str, LineStyleType]]:
+def isolines(result: Result) -> list[Isoline]:
     """(level in V/cm, colour, dashes) of the thresholds that are known."""
     _, reversible, irreversible = result.thresholds
     known: tuple[tuple[float | None, str, LineStyleType], ...] = (

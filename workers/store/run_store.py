@@ -64,6 +64,11 @@ def open_result(path: Path | str) -> xr.Dataset:
     return xr.open_zarr(str(store), consolidated=True, chunks=None)
 
 
+def open_maps(path: Path) -> xr.Dataset:
+    """A Zarr store of labelled maps, lazily."""
+    return xr.open_zarr(str(path), consolidated=False, chunks=None)
+
+
 def read_summary(directory: Path | str) -> dict[str, Any]:
     """summary.json of a result directory."""
     return json.loads((Path(directory) / "summary.json").read_text(encoding="utf-8"))

@@ -70,6 +70,15 @@ def table_of(layout: Layout, dims: Sequence[Dim], records: Mapping[int, PointRec
     return pd.DataFrame(columns)
 
 
+def columns_of(layout: Layout, measures: Mapping[str, Any]) -> dict[str, float]:
+    """One point's measures by the columns that `table_of` gives them; nan for a number that does not exist."""
+    columns: dict[str, float] = {}
+    for name, variable in layout.measures.items():
+        values = np.asarray(measures[name], float).reshape(-1)
+        columns |= dict(zip(_column_names(name, variable, layout), values.tolist(), strict=True))
+    return columns
+
+
 def _measure(
     name: str,
     variable: Variable,
