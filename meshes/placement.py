@@ -26,11 +26,6 @@ MAX_SHARE_OUTSIDE = 0.5
 MIN_GAP_MM = 0.01
 """Closer than this, two electrodes touch: below what is machined, and above what `gap_mm` resolves."""
 
-LEAST_VOXELS, FEW_VOXELS = 1.0, 3.0
-"""Across the metal of a tube. Coaxial of 24 mm, 8 offsets of the axis: an inner conductor 1, 2, 3, 4 and 6 voxels thick
-has its current wrong by at most 7.7, 1.7, 0.9, 0.6 and 0.4 %; below 1 it may slip between the grid's lines, and the
-current be 0. The thickness of the outer conductor's wall, 0.001 to 2 voxels, makes no difference."""
-
 SURFACE_ERROR_MM = 2e-3
 """By how much the points spread over a tube may overrate a gap."""
 
@@ -113,7 +108,7 @@ def _check_needle(
     field: str, needle: NeedleSettings, grid: VoxelGrid, air: NDArray[np.bool_]
 ) -> tuple[Problem | None, float]:
     back = np.linspace(0, needle.exposed_mm, 201)[:, None] * np.asarray(needle.unit_direction)
-    inside, tissue = _tissue_at(grid.to_local_mm(np.asarray(needle.tip_mm) - back), grid, air)
+    inside, tissue = tissue_at(grid.to_local_mm(np.asarray(needle.tip_mm) - back), grid, air)
     share = 1 - float(tissue.mean())
     if not inside[0]:
         return Problem(
@@ -137,7 +132,7 @@ def _check_plate(
     steps = [np.linspace(-1, 1, 2 * math.ceil(a / min(grid.spacing_mm)) + 1) for a in outwards]
     cube = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
     shell = cube[np.abs(cube).max(axis=1) == 1] * outwards
-    inside, tissue = _tissue_at(shell @ np.asarray(metal.axes) + np.asarray(metal.centre_m) * 1e3, grid, air)
+    inside, tissue = tissue_at(shell @ np.asarray(metal.axes) + np.asarray(metal.centre_m) * 1e3, grid, air)
     if not inside.any():
         return Problem(f"{field}.centre_mm", f"a plate in the solved region, {_extent(grid)}", _point(plate.centre_mm))
     if not tissue.any():
@@ -160,53 +155,7 @@ def _check_tube(
     return None
 
 
-def check_resolved(electrodes: Sequence[ElectrodeSettings], grid: VoxelGrid) -> list[Note]:
-    """Whether the voxels resolve every tube.
-
-    Returns:
-        Notes on tubes a few voxels thick.
-
-    Raises:
-        GeometryError: one thinner than a voxel.
-    """
-    problems: list[Problem] = []
-    notes: list[Note] = []
-    for i, settings in enumerate(electrodes):
-        if settings.tube is None:
-            continue
-        voxels, size = voxels_across(settings.tube, grid)
-        if voxels < LEAST_VOXELS:
-            expected = "a tube at least a voxel thick (a thinner rod can be a needle, which may be thinner than voxels)"
-            got = f"{getattr(settings.tube, size):g}, {voxels:.2g} voxels"
-            problems.append(Problem(f"electrodes[{i}].tube.{size}", expected, got))
-        elif voxels < FEW_VOXELS:
-            text = (
-                f"{settings.name} is {voxels:.2g} voxels thick: currents may be a few per cent off, and the field at it"
-            )
-            notes.append(Note("tube_thin", f"{text} more", warning=True))
-    if problems:
-        raise GeometryError(problems)
-    return notes
-
-
-def voxels_across(tube: TubeSettings, grid: VoxelGrid) -> tuple[float, str]:
-    """Thickness of a tube's metal in voxels, and the field that says it.
-
-    A wall or a disc may be as thin as it likes, for the grid's lines pierce it. What they may miss is metal that is
-    thin in two directions: a rod by its diameter, a ring by wall and length both.
-    """
-    h, axis = np.asarray(grid.spacing_mm), np.asarray(tube.unit_axis) @ grid.axes
-    voxel = math.sqrt(0.5 * float(h**2 @ (1 - axis**2)))
-    voxels, size = tube.outer_diameter_mm / voxel, "outer_diameter_mm"
-    if tube.inner_diameter_mm > 0:
-        wall = 0.5 * (tube.outer_diameter_mm - tube.inner_diameter_mm)
-        ring = max(wall, tube.length_mm) / float(h.max())
-        if ring < voxels:
-            return ring, "length_mm"
-    return voxels, size
-
-
-def _tissue_at(local_mm: Array, grid: VoxelGrid, air: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def tissue_at(local_mm: Array, grid: VoxelGrid, air: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which points lie in the grid, and which in tissue."""
     inside = np.all((local_mm >= -1e-6) & (local_mm <= grid.size_mm + 1e-6), axis=-1)
     index = np.clip((local_mm / np.asarray(grid.spacing_mm)).astype(int), 0, np.asarray(grid.shape) - 1)

@@ -18,12 +18,13 @@ from .legend import Legend, check_names, legend_of
 from .memory import check_memory
 from .notes import Note
 from .painting import index_tissues, paint
-from .placement import check_apart, check_in_tissue, check_resolved, place
+from .placement import check_apart, check_in_tissue, place
 from .plan import Plan
 from .plan_electrodes import Pulse
 from .remarks import remarks
 from .sources import Source, open_phantom, open_scan
 from .tissues import Tissue, load_tissues
+from .tubes import check_resolved
 from .voxels import VoxelGrid
 from .window import solve_grid
 
@@ -144,8 +145,9 @@ class SceneBuilder:
         tissue, used = index_tissues(codes, legend, tissues)
         electrodes = {settings.name: place(settings, grid) for settings in plan.electrodes}
         notes = [*self._grid_notes]
-        notes += check_in_tissue(plan.electrodes, grid, np.asarray([t.insulating for t in used])[tissue])
-        notes += check_resolved(plan.electrodes, grid)
+        air = np.asarray([t.insulating for t in used])[tissue]
+        notes += check_in_tissue(plan.electrodes, grid, air)
+        notes += check_resolved(plan.electrodes, grid, air)
         notes += check_apart(plan.electrodes, tuple(electrodes.values()), min(grid.spacing_mm))
         structures = _structures(plan, legend, codes)
         return Scene(

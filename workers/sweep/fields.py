@@ -4,9 +4,9 @@ A path leads through the plan as its file has it: `pulses[0].voltage_v`, `electr
 `electrodes`, `pulses` and `anatomy.add` also by their name, and `*` for each of them. Beside those there are
 
     electrodes.NAME.shift_mm.x|y|z      moved along a patient axis; NAME may be `*` (each) or `all` (as one body)
-    electrodes.NAME.tilt_deg.x|y|z      turned about a patient axis through the needle's far end or the plate's middle;
-                                        `all`: about the middle of all tips and centres
-    electrodes.NAME.depth_mm            pushed along the direction of insertion
+    electrodes.NAME.tilt_deg.x|y|z      turned about a patient axis through a needle's far end or a plate's or tube's
+                                        middle; `all`: about the middle of all tips and centres
+    electrodes.NAME.depth_mm            a needle, pushed along the direction of insertion
     tissues.NAME.conductivity.scale     all conductivities of the tissue's law, times this
     tissues.NAME.threshold_scale        both thresholds of the tissue, times this
     tissues.NAME.FIELD                  also for tissues that the plan takes from the library
@@ -118,17 +118,21 @@ def move_electrodes(plan: Table, path: str, steps: Steps, value: float) -> None:
 
 
 def _move(electrode: Table, turn: NDArray[np.float64], pivot: NDArray[np.float64], by: NDArray[np.float64]) -> None:
-    solid = electrode.get("needle") or electrode["plate"]
+    solid = _solid(electrode)
     for point in ("tip_mm", "entry_mm", "centre_mm"):
         if solid.get(point) is not None:
             solid[point] = (turn @ (np.asarray(solid[point], float) - pivot) + pivot + by).tolist()
-    for direction in ("direction", "normal", "up"):
+    for direction in ("direction", "normal", "up", "axis"):
         if solid.get(direction) is not None:
             solid[direction] = (turn @ np.asarray(solid[direction], float)).tolist()
 
 
+def _solid(electrode: Table) -> Table:
+    return electrode.get("needle") or electrode.get("plate") or electrode["tube"]
+
+
 def _tip(electrode: Table) -> NDArray[np.float64]:
-    solid = electrode.get("needle") or electrode["plate"]
+    solid = _solid(electrode)
     return np.asarray(solid.get("tip_mm") or solid["centre_mm"], float)
 
 

@@ -1,0 +1,110 @@
+"""Whether the voxels resolve a tube.
+
+The surface of a tube is known to the network where it cuts the grid's lines. Measured at 1 mm voxels, axis or ring at
+random offsets:
+
+* Current between an inner conductor and an outer one of 24 mm, both endless, against the closed form, 8 offsets. Wrong
+  by at most (linear and smoothed step law)
+
+      inner diameter   1     1.5   2     3     4     6 voxels
+                       7.7   4.1   1.7   0.9   0.6   0.4 %
+
+  and 0 where a thinner one slips between the lines. The thickness of the outer conductor's wall, 0.001 to 2 voxels,
+  makes no difference: lines pierce a wall however thin.
+* Current between two rings of 10 mm, 8 mm apart, against voxels of 0.2 mm, 5 offsets. Wall x length in voxels:
+
+      0.5 x 0.5   1 x 1      2 x 2      3 x 3      0.1 x 3    1 x 3      2 x 3
+      -3..-34     -0.2..-5   -0.9..-3   -0.6..-2   -6..-8     -0.7..-4   -1..-4 %
+
+  The field is steepest at the rims, where a line more or less meets metal; this converges at first order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import GeometryError, Problem
+from .notes import Note
+from .placement import tissue_at
+from .plan_electrodes import ElectrodeSettings, TubeSettings
+from .shapes import orthonormal
+from .voxels import VoxelGrid
+
+LEAST_VOXELS = 1.0
+"""A tube thinner than this in two directions is refused."""
+FEW_VOXELS = 3.0
+"""Below this currents are off by more than about 1 % (endless rods), 2 % (rings)."""
+RIM_POINTS = 48
+
+
+def check_resolved(electrodes: Sequence[ElectrodeSettings], grid: VoxelGrid, air: NDArray[np.bool_]) -> list[Note]:
+    """Whether the voxels resolve every tube.
+
+    Args:
+        electrodes: of the plan.
+        grid: of the solve.
+        air: which of its voxels insulate.
+
+    Returns:
+        Notes on tubes a few voxels thick.
+
+    Raises:
+        GeometryError: one that may slip between the grid's lines.
+    """
+    problems: list[Problem] = []
+    notes: list[Note] = []
+    for i, settings in enumerate(electrodes):
+        tube = settings.tube
+        if tube is None:
+            continue
+        voxels, size = voxels_across(tube, grid)
+        if voxels < LEAST_VOXELS:
+            expected = "a tube at least a voxel thick; thinner rods can be needles, which need no resolution"
+            got = f"{getattr(tube, size):g}, {voxels:.2g} voxels"
+            problems.append(Problem(f"electrodes[{i}].tube.{size}", expected, got))
+            continue
+        if voxels < FEW_VOXELS:
+            text = f"{settings.name} is {voxels:.2g} voxels thick: its current may be wrong by several per cent"
+            notes.append(Note("tube_thin", text, warning=True))
+        wall = _wall_mm(tube) / max(grid.spacing_mm)
+        if tube.inner_diameter_mm > 0 and wall < FEW_VOXELS <= voxels and _ends_in_tissue(tube, grid, air):
+            text = f"{settings.name} ends in tissue with a wall of {wall:.2g} voxels: its current may be too low by "
+            notes.append(Note("tube_rim", text + "several per cent", warning=True))
+    if problems:
+        raise GeometryError(problems)
+    return notes
+
+
+def voxels_across(tube: TubeSettings, grid: VoxelGrid) -> tuple[float, str]:
+    """Thickness of a tube's metal in voxels, and the field that says it.
+
+    Metal that is thin in one direction only does not count: a rod is as thick as its diameter, a ring as the larger of
+    wall and length.
+    """
+    h, axis = np.asarray(grid.spacing_mm), np.asarray(tube.unit_axis) @ grid.axes
+    voxel = math.sqrt(0.5 * float(h**2 @ (1 - axis**2)))
+    voxels, size = tube.outer_diameter_mm / voxel, "outer_diameter_mm"
+    ring = max(_wall_mm(tube), tube.length_mm) / float(h.max())
+    return (ring, "length_mm") if tube.inner_diameter_mm > 0 and ring < voxels else (voxels, size)
+
+
+def _wall_mm(tube: TubeSettings) -> float:
+    return 0.5 * (tube.outer_diameter_mm - tube.inner_diameter_mm)
+
+
+def _ends_in_tissue(tube: TubeSettings, grid: VoxelGrid, air: NDArray[np.bool_]) -> bool:
+    axis = np.asarray(tube.unit_axis)
+    across = orthonormal(tube.axis, np.eye(3)[int(np.abs(axis).argmin())].tolist())[1:]
+    turn = np.linspace(0, 2 * np.pi, RIM_POINTS, endpoint=False)
+    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1) @ across
+    rims = [
+        0.5 * d * circle + end * axis
+        for d in (tube.inner_diameter_mm, tube.outer_diameter_mm)
+        for end in (-0.5 * tube.length_mm, 0.5 * tube.length_mm)
+    ]
+    points = np.concatenate(rims) + np.asarray(tube.centre_mm)
+    return bool(tissue_at(grid.to_local_mm(points), grid, air)[1].any())
