@@ -11,23 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
-from .report_data import Drawn, DrawnNeedle, DrawnPlate
+from .report_data import Drawn, DrawnNeedle, DrawnPlate, DrawnTube
 from .report_planes import Plane, Point, crossing_points
+from .tube_outlines import cut_tube, rim_mm
 
 NEAR_MM = 15.0
 """Metal up to this far from a plane is drawn, projected and dashed."""
 
-Part = Literal["exposed", "shaft", "plate"]
+SEEN_ALONG = 0.95
+"""Cosine between a tube's axis and the line of sight from which one looks into its bore."""
+
+Part = Literal["exposed", "shaft", "plate", "tube"]
 
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line (n, 2) in the rulers' numbers; in_plane False means projected. A closed one is an outline."""
+    """A line (n, 2) in the rulers' numbers; in_plane False means projected. A closed one is an outline, perhaps with an
+    outline (m, 2) of a hole."""
 
     points: NDArray[np.float64]
     part: Part
     in_plane: bool
     closed: bool = False
+    hole: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ def sketch(plane: Plane, electrode: Drawn, near_mm: float = NEAR_MM) -> Sketch |
     """How the electrode appears in the plane, or None when it is too far away."""
     if isinstance(electrode, DrawnNeedle):
         return _sketch_needle(plane, electrode, near_mm)
+    if isinstance(electrode, DrawnTube):
+        return _sketch_tube(plane, electrode, near_mm)
     return _sketch_plate(plane, electrode, near_mm)
 
 
@@ -144,6 +152,37 @@ def _sketch_plate(plane: Plane, plate: DrawnPlate, near_mm: float) -> Sketch | N
     farthest = outline[int(np.argmax(np.linalg.norm(outline - middle, axis=1)))]
     away = plane.as_seen(farthest - middle)
     return Sketch(plate.name, (Stroke(outline, "plate", in_plane, closed=True),), None, None, False, farthest, away)
+
+
+def _sketch_tube(plane: Plane, tube: DrawnTube, near_mm: float) -> Sketch | None:
+    cuts = cut_tube(tube, plane.corner_mm, plane.normal)
+    if cuts:
+        strokes = [
+            Stroke(plane.project(line)[0], "tube", True, True, None if hole is None else plane.project(hole)[0])
+            for line, hole in cuts
+        ]
+    else:
+        rims = np.concatenate([rim_mm(tube, tube.outer_diameter_mm, end) for end in (-1, 1)])
+        shown, distance = plane.project(rims)
+        if np.abs(distance).min() > near_mm:
+            return None
+        bore = None
+        if tube.inner_diameter_mm > 0 and abs(tube.axis @ plane.normal) > SEEN_ALONG:
+            bore = plane.project(rim_mm(tube, tube.inner_diameter_mm, 1))[0]
+        strokes = [Stroke(_hull(shown), "tube", False, True, bore)]
+    points = np.concatenate([stroke.points for stroke in strokes])
+    middle = points.mean(axis=0)
+    label = _farthest_in_view(plane, points, middle)
+    return Sketch(tube.name, tuple(strokes), None, None, False, label, plane.as_seen(label - middle))
+
+
+def _farthest_in_view(plane: Plane, points: Point, middle: Point) -> Point:
+    """Of the points (n, 2) in the picture, or of all when none is, the one farthest from the middle."""
+    left, right, bottom, top = plane.extent
+    low, high = np.minimum([left, bottom], [right, top]), np.maximum([left, bottom], [right, top])
+    inside = points[np.all((points >= low) & (points <= high), axis=1)]
+    seen = inside if len(inside) else points
+    return seen[int(np.argmax(np.linalg.norm(seen - middle, axis=1)))]
 
 
 def _hull(points: Point) -> Point:

@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.transforms import Bbox
 from matplotlib.typing import LineStyleType
 from numpy.typing import NDArray
@@ -203,22 +205,33 @@ def draw_electrodes(axes: Axes, sketches: Sequence[Sketch]) -> None:
 
 
 def _draw_stroke(axes: Axes, stroke: Stroke) -> None:
-    points = np.vstack([stroke.points, stroke.points[:1]]) if stroke.closed else stroke.points
+    lines = [stroke.points] if stroke.hole is None else [stroke.points, stroke.hole]
+    if stroke.closed:
+        lines = [np.vstack([line, line[:1]]) for line in lines]
     if stroke.closed and stroke.in_plane:
-        axes.fill(points[:, 0], points[:, 1], facecolor=style.PLATE, linewidth=0, zorder=3.8)
+        axes.add_patch(PathPatch(with_holes(lines), facecolor=style.PLATE, linewidth=0, zorder=3.8))
     exposed = stroke.part != "shaft"
     width = (2.6 if exposed else 1.6) if stroke.in_plane else (1.5 if exposed else 1.0)
-    axes.plot(
-        points[:, 0],
-        points[:, 1],
-        color=style.ELECTRODE if exposed else style.SHAFT,
-        linewidth=width,
-        linestyle="-" if stroke.in_plane else (0, (3, 2)),
-        path_effects=style.cased(width + 1.4, style.INK if exposed else "white"),
-        solid_capstyle="butt",
-        dash_capstyle="butt",
-        zorder=4 if exposed else 3.5,
-    )
+    for line in lines:
+        axes.plot(
+            *line.T,
+            color=style.ELECTRODE if exposed else style.SHAFT,
+            linewidth=width,
+            linestyle="-" if stroke.in_plane else (0, (3, 2)),
+            path_effects=style.cased(width + 1.4, style.INK if exposed else "white"),
+            solid_capstyle="butt",
+            dash_capstyle="butt",
+            zorder=4 if exposed else 3.5,
+        )
+
+
+def with_holes(loops: Sequence[NDArray[np.float64]]) -> Path:
+    """One path of a closed outline (n, 2) and the closed holes in it, which run the other way round."""
+    turned = []
+    for index, loop in enumerate(loops):
+        area = np.sum(loop[:-1, 0] * loop[1:, 1] - loop[1:, 0] * loop[:-1, 1])
+        turned.append(loop if (area > 0) == (index == 0) else loop[::-1])
+    return Path.make_compound_path(*(Path(loop, closed=True) for loop in turned))
 
 
 def tip_marker(x: float, y: float, face: str) -> Line2D:

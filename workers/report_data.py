@@ -75,7 +75,25 @@ class DrawnPlate:
         return np.stack([self.centre_mm - half, self.centre_mm + half])
 
 
-Drawn = DrawnNeedle | DrawnPlate
+@dataclass(frozen=True)
+class DrawnTube:
+    """A cylinder in patient millimetres, solid where inner_diameter_mm is 0; axis is a unit vector."""
+
+    name: str
+    centre_mm: NDArray[np.float64]
+    axis: NDArray[np.float64]
+    inner_diameter_mm: float
+    outer_diameter_mm: float
+    length_mm: float
+
+    @property
+    def spine_mm(self) -> NDArray[np.float64]:
+        """Ends of the axis, shape (2, 3)."""
+        half = 0.5 * self.length_mm * self.axis
+        return np.stack([self.centre_mm - half, self.centre_mm + half])
+
+
+Drawn = DrawnNeedle | DrawnPlate | DrawnTube
 
 
 @dataclass(frozen=True)
@@ -282,6 +300,15 @@ def drawn_electrode(entry: Mapping[str, Any]) -> Drawn:
             float(entry["diameter_mm"]),
             float(entry["exposed_mm"]),
             float(entry.get("shaft_mm") or 0.0),
+        )
+    if entry.get("kind") == "tube":
+        return DrawnTube(
+            entry["name"],
+            np.asarray(entry["centre_mm"], float),
+            np.asarray(entry["axis"], float) / np.linalg.norm(entry["axis"]),
+            float(entry["inner_diameter_mm"]),
+            float(entry["outer_diameter_mm"]),
+            float(entry["length_mm"]),
         )
     return DrawnPlate(
         entry["name"],
