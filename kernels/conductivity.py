@@ -155,12 +155,15 @@ TABLE_COLUMNS = 5
 """kind, s0, s1 - s0, a, b."""
 
 
-def law_table(laws: tuple[ConductivityLaw, ...]) -> NDArray[np.float64]:
+def law_table(laws: tuple[ConductivityLaw, ...], kinds: tuple[int, ...] | None = None) -> NDArray[np.float64]:
     """The laws as a table that kernels gather from by tissue index, shape (number of laws, TABLE_COLUMNS).
 
     A constant law becomes a rise of nothing of the first kind in use, so that it costs no extra branch.
+
+    Args:
+        kinds: in use, where that is more than `law_kinds(laws)`.
     """
-    kind = law_kinds(laws)[0]
+    kind = (kinds or law_kinds(laws))[0]
     rows = []
     for law in laws:
         own = (

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .electrodes import Electrode, Needle
-from .field import Start
 from .grid import Grid
+from .iteration import Start
 from .problem import FieldProblem
 from .solution import Solution
 

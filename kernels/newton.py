@@ -66,6 +66,45 @@ def newton_step(
         levels: layout.level_layouts of the grid. kinds: conductivity.law_kinds. floating: how many electrodes float.
         inner_dtype: precision of the linear solve.
     """
+    # a GPU would otherwise take products of single precision at 10 bits
+    with jax.default_matmul_precision("highest"):
+        return take_step(net, phi, volts, forcing, levels, kinds, floating, inner_dtype)
+
+
+@functools.partial(jax.jit, static_argnames=("levels", "kinds", "floating", "inner_dtype"), donate_argnames=("phi",))
+def newton_steps(
+    net: Network,
+    phi: Float[Array, "lanes n"],
+    volts: Float[Array, "lanes electrodes"],
+    forcing: Float[Array, " lanes"],
+    *,
+    levels: Levels,
+    kinds: tuple[int, ...],
+    floating: int,
+    inner_dtype: str = "float32",
+) -> StepResult:
+    """`newton_step` of several networks side by side: all arrays have an axis of lanes in front.
+
+    A lane whose forcing is infinite stays where it is: PCG takes no iteration there, and the step is zero.
+    """
+
+    def step(net: Network, phi: Nodes, volts: Voltages, forcing: Float[Array, ""]) -> StepResult:
+        return take_step(net, phi, volts, forcing, levels, kinds, floating, inner_dtype)
+
+    with jax.default_matmul_precision("highest"):
+        return jax.vmap(step)(net, phi, volts, forcing)
+
+
+def take_step(
+    net: Network,
+    phi: Nodes,
+    volts: Voltages,
+    forcing: Float[Array, ""],
+    levels: Levels,
+    kinds: tuple[int, ...],
+    floating: int,
+    inner_dtype: str,
+) -> StepResult:
     lay = levels[0][0]
     dtype = jnp.dtype(inner_dtype)
     state = barrier(evaluate(lay, kinds, net, phi, volts))

@@ -30,6 +30,8 @@ class StepReport:
     step: int
     relative_residual: float
     tolerance: float
+    member: int = 0
+    """Of a batch: which of its problems."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from porefield.kernels.certificate import audit, conductivity_of
 from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.coupling import couple
 from porefield.kernels.electrodes import Needle
-from porefield.kernels.field import NestedGrid, Start, compilations, solve_field
+from porefield.kernels.field import solve_field
 from porefield.kernels.grid import Grid
+from porefield.kernels.iteration import Start, compilations
+from porefield.kernels.nested import NestedGrid
 from porefield.kernels.problem import FieldProblem
 from porefield.kernels.solution import SolveCancelled, SolveStatus
 

@@ -8,8 +8,8 @@ import pytest
 
 from porefield.kernels.certificate import audit
 from porefield.kernels.conductivity import conductivity
-from porefield.kernels.field import NestedGrid
 from porefield.kernels.multigrid import build_levels, v_cycle
+from porefield.kernels.nested import NestedGrid
 from porefield.kernels.network import apply_newton, evaluate, linearise
 
 from .problems import two_needles
@@ -171,7 +171,7 @@ def test_v_cycle_is_symmetric_positive_and_hardly_overshoots():
     with jax.enable_x64(True):
         level = NestedGrid(two_needles(shape=(14, 10, 10), spacing_m=1.6e-3))
         assert len(level.levels) > 1
-        phi, volts = level.at_rest()
+        phi, volts = jax.device_put(level.at_rest())
         state = evaluate(level.layout, level.kinds, level.network, phi, volts)
         op = linearise(level.layout, level.network, state, np.dtype("float64"))
         networks = build_levels(level.levels, op, state.sigma, level.network.spacing_m)

@@ -1,0 +1,219 @@
+"""One grid of a nested iteration: a problem as a network in the padded flat layout, and potentials to and from it.
+
+Networks are built as numpy arrays, so that those of several problems can be stacked before they go to the device.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from .certificate import audit
+from .conductivity import ConductivityLaw, law_kinds, law_table
+from .coupling import Couplings, couple
+from .electrodes import Electrode
+from .grid import Grid
+from .layout import Layout, level_layouts
+from .multigrid import Levels
+from .network import Network
+from .problem import FieldProblem
+
+MOST_GRIDS = 3
+"""At most this many grids, each twice as coarse as the next."""
+SMALLEST_NESTED = 24
+"""Voxels along the longest axis below which no coarser nested grid is worth it."""
+TABLE_ROWS = 16
+"""Law tables come in multiples of this, so that another number of tissues rarely means another compilation."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Lengths that the arrays of a network are padded to, and what its kernels must be able to do.
+
+    Attributes:
+        links, parts: `bucket` of the numbers of links and of voxels with a fill.
+        rows: of the law table.
+        warm: whether there is a warmth.
+        kinds: conductivity.law_kinds.
+    """
+
+    links: int
+    parts: int
+    rows: int
+    warm: bool
+    kinds: tuple[int, ...]
+
+    @staticmethod
+    def of(grids: Sequence[NestedGrid]) -> Sizes:
+        """The least that holds the networks of all of some grids."""
+        return Sizes(
+            links=max(bucket(len(g.couplings.link_node)) for g in grids),
+            parts=max(bucket(len(g.couplings.part_cell)) for g in grids),
+            rows=max(-(-len(g.laws) // TABLE_ROWS) * TABLE_ROWS for g in grids),
+            warm=any(g.problem.warmth is not None for g in grids),
+            kinds=law_kinds(tuple(law for g in grids for law in g.laws)),
+        )
+
+
+def nested_grids(problem: FieldProblem, *, coarse: bool) -> list[NestedGrid]:
+    """The problem's own grid, and after it the coarser ones to begin with, if wanted."""
+    grids = [NestedGrid(problem)]
+    while coarse and len(grids) < MOST_GRIDS and max(grids[-1].problem.grid.shape) >= 2 * SMALLEST_NESTED:
+        grids.append(NestedGrid(coarser(grids[-1].problem)))
+    return grids
+
+
+def coarser(problem: FieldProblem) -> FieldProblem:
+    """The same problem on voxels of twice the size (the tissue of every other voxel)."""
+    grid = problem.grid
+    nx, ny, nz = (math.ceil(n / 2) for n in grid.shape)
+    hx, hy, hz = (2 * h for h in grid.spacing_m)
+    every = (slice(None, None, 2),) * 3
+    warmth = None if problem.warmth is None else problem.warmth[every]
+    return replace(
+        problem,
+        grid=Grid((nx, ny, nz), (hx, hy, hz)),
+        tissue=np.ascontiguousarray(problem.tissue[every]),
+        warmth=warmth,
+    )
+
+
+class NestedGrid:
+    """One nested grid: the problem, its couplings, and the layout of its network."""
+
+    def __init__(self, problem: FieldProblem) -> None:
+        self.problem = problem
+        self.couplings: Couplings = couplings_of(problem.grid, problem.electrodes)
+        self.levels: Levels = level_layouts(problem.grid.shape)
+        self.layout: Layout = self.levels[0][0]
+        self.floating_mask = np.asarray([v is None for v in problem.potentials_v])
+        self.outside = ConductivityLaw.constant(0.0)
+        self.laws = (*problem.laws, self.outside)
+        driven = [v for v in problem.potentials_v if v is not None]
+        self.middle_v = 0.5 * (max(driven) + min(driven))
+        self.scale_a = self.find_scale()
+
+    @property
+    def floating_count(self) -> int:
+        return int(self.floating_mask.sum())
+
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        return law_kinds(self.laws)
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The network by itself, on the device."""
+        return jax.device_put(self.build_network(Sizes.of([self])))
+
+    def build_network(self, sizes: Sizes) -> Network:
+        """The network as numpy arrays of the given sizes."""
+        c, lay = self.couplings, self.layout
+        tissue = np.full(lay.nodes, len(self.problem.laws), np.uint8)
+        nx, ny, nz = self.problem.grid.shape
+        tissue[:nx, :ny, :nz] = self.problem.tissue
+        table = law_table(self.laws, sizes.kinds)
+        warmth = None
+        if sizes.warm:
+            padded = np.ones(lay.nodes, np.float32)
+            if self.problem.warmth is not None:
+                padded[:nx, :ny, :nz] = self.problem.warmth
+            warmth = padded.reshape(-1)
+        x, y, z = (self.pad(share) for share in c.open_edge)
+        arrays: dict[str, Any] = {
+            "spacing_m": np.asarray(self.problem.grid.spacing_m, np.float64),
+            "tissue": tissue.reshape(-1),
+            "table": np.concatenate([table, np.repeat(table[-1:], sizes.rows - len(table), axis=0)]),
+            "warmth": warmth,
+            "open_edge": (x, y, z),
+            "free": self.pad((c.metal < 0).astype(np.float32)),
+            "link_node": fill(self.reindex(c.link_node), sizes.links),
+            "link_electrode": fill(c.link_electrode, sizes.links),
+            "link_g_m": fill(c.link_g_m, sizes.links),
+            "link_cell": fill(self.reindex(c.link_cell), sizes.links),
+            "link_weight": fill(c.link_weight, sizes.links),
+            "part_cell": fill(self.reindex(c.part_cell), sizes.parts),
+            "part_inverse": fill(1 / c.part_fill - 1, sizes.parts) + 1,
+            "floating": self.floating_mask.astype(np.float32),
+        }
+        return Network(**arrays)
+
+    def find_scale(self) -> float:
+        """Norm (A) of what the driven electrodes push into tissue at rest when all free nodes are at the middle
+        potential."""
+        audited = audit(self.problem, self.couplings, self.with_metal(self.middle()), self.volts(), at_rest=True)
+        return audited.residual_norm(np.zeros_like(self.floating_mask)) or 1.0
+
+    def volts(self) -> NDArray[np.float64]:
+        """Of each electrode, floating ones at the middle potential."""
+        return np.asarray([self.middle_v if v is None else v for v in self.problem.potentials_v], np.float64)
+
+    def middle(self) -> NDArray[np.float64]:
+        return np.full(self.problem.grid.node_shape, self.middle_v)
+
+    def at_rest(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Everything at the middle potential: flat padded potential, electrode potentials."""
+        return self.embed(self.middle()), self.volts()
+
+    def from_guess(
+        self, potential_v: NDArray[np.float64], electrodes_v: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """As `at_rest`, from potentials near the solution; driven electrodes keep their own."""
+        volts = np.where(self.floating_mask, electrodes_v, self.volts())
+        metal = self.couplings.metal
+        return self.pad(np.where(metal >= 0, volts[metal], potential_v)), volts
+
+    def embed(self, potential_v: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A potential on the true nodes as a flat padded vector, metal nodes at their electrode's potential."""
+        return self.pad(self.with_metal(potential_v))
+
+    def with_metal(self, potential_v: NDArray[np.float64]) -> NDArray[np.float64]:
+        metal = self.couplings.metal
+        return np.where(metal >= 0, self.volts()[metal], potential_v)
+
+    def interpolate(self, coarse: NestedGrid, phi: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Trilinear interpolation of a coarser grid's potential; both flat and padded."""
+        nodes = phi.reshape(coarse.layout.nodes)
+        for axis, n in enumerate(self.problem.grid.node_shape):
+            i = np.arange(n)
+            low, high = i // 2, np.minimum((i + 1) // 2, nodes.shape[axis] - 1)
+            nodes = 0.5 * (np.take(nodes, low, axis) + np.take(nodes, high, axis))
+        return self.embed(nodes)
+
+    def pad(self, x: NDArray[Any]) -> NDArray[Any]:
+        """True nodes -> flat padded vector."""
+        widths = [(0, m - n) for m, n in zip(self.layout.nodes, x.shape, strict=True)]
+        return np.pad(x, widths).reshape(-1)
+
+    def extract(self, phi: Any) -> NDArray[np.float64]:
+        """Flat padded vector -> true nodes."""
+        nx, ny, nz = self.problem.grid.node_shape
+        return np.array(np.asarray(phi).reshape(self.layout.nodes)[:nx, :ny, :nz])
+
+    def reindex(self, flat: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Flat indices over the true nodes -> over the padded ones."""
+        where = np.unravel_index(flat, self.problem.grid.node_shape)
+        return np.ravel_multi_index(where, self.layout.nodes).astype(np.int32)
+
+
+@functools.lru_cache(maxsize=8)
+def couplings_of(grid: Grid, electrodes: tuple[Electrode, ...]) -> Couplings:
+    """`couple`, kept for the next pulse through the same electrodes; never changed afterwards."""
+    return couple(grid, electrodes)
+
+
+def bucket(links: int) -> int:
+    """Round up so that a moved needle rarely means another compilation."""
+    return max(256, 2 ** math.ceil(math.log2(max(links, 1))))
+
+
+def fill(a: NDArray[Any], length: int) -> NDArray[Any]:
+    """Pad with zeros: links of no conductance."""
+    return np.concatenate([a, np.zeros((length - len(a), *a.shape[1:]), a.dtype)])
