@@ -16,6 +16,7 @@ import xarray as xr
 from porefield.workers.store.sweep_store import SweepStore, open_sweep
 from porefield.workers.sweep.drive import run_sweep
 from porefield.workers.sweep.model import PointState
+from porefield.workers.sweep.same import is_sweep
 
 from .driver import POINTS, the_sweep
 from .stub import logged
@@ -70,9 +71,9 @@ def kill_a_worker(out: Path, driver: int, rng: random.Random) -> None:
     os.kill(rng.choice(alive), signal.SIGKILL)
 
 
-def finished(out: Path) -> set[float]:
+def finished(out: Path | str) -> set[float]:
     """Voltages of the points that have a record."""
-    if not (out / "sweep.json").exists():
+    if not is_sweep(out):
         return set()
     records = SweepStore.open(out).read_records().values()
     return {record.values["pulses.*.voltage_v"] for record in records}

@@ -52,7 +52,7 @@ class LocalPlace:
     def append(self, name: str, text: str) -> None:
         """Not flushed to disk each time: of interest when a process dies, not when the machine does."""
         path = self.folder / f"{name}.jsonl"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
 

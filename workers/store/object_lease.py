@@ -159,15 +159,23 @@ class ObjectLease:
 
 
 def read(client: S3Store, url: str, key: str) -> Held | None:
-    """The lease; None where nobody ever took one."""
+    """The lease; None where nobody ever took one.
+
+    Raises:
+        PlaceError: the store can't be reached, or something else lies there.
+    """
     try:
         with errors_told(url):
             answer = client.get(key)
-            content = json.loads(bytes(answer.bytes()))
+            data = bytes(answer.bytes())
     except FileNotFoundError:
         return None
-    until = datetime.fromisoformat(content["until"])
-    return Held(content["holder"], content["token"], content["free"], until, answer.meta["e_tag"] or "")
+    try:
+        content = json.loads(data)
+        until = datetime.fromisoformat(content["until"])
+        return Held(content["holder"], content["token"], content["free"], until, answer.meta["e_tag"] or "")
+    except (ValueError, KeyError, TypeError):
+        raise PlaceError.of("out", f"the lease of a sweep at {url}/{key}", f"{data[:80]!r}") from None
 
 
 def is_held(held: Held | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> bool:

@@ -48,7 +48,7 @@ class ObjectPlace:
         url: s3://bucket/prefix.
     """
 
-    readers = 32
+    readers = 64
 
     def __init__(self, url: str) -> None:
         self._client = open_bucket(url, FIRST)
