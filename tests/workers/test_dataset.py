@@ -101,6 +101,27 @@ def test_electrodes_are_told_in_patient_millimetres(tiny_plan: dict[str, Any]) -
     assert np.abs(plate["axes"][1]) == pytest.approx([0, 0, 1])
 
 
+def test_a_tube_is_told_in_patient_millimetres(tiny_plan: dict[str, Any]) -> None:
+    plan = {**tiny_plan, "targets": [], "avoid": {}}
+    plan["anatomy"] = {"phantom": {**tiny_plan["anatomy"]["phantom"], "origin_mm": [-100, 20, 5]}}
+    plan["electrodes"] = [
+        {"name": name, "tube": {"centre_mm": [x, 26, 10], "axis": [0, 3, 4], "outer_diameter_mm": 3, "length_mm": 9}}
+        for name, x in (("A", -97), ("B", -90))
+    ]
+    plan["electrodes"][1]["tube"]["inner_diameter_mm"] = 2
+    plan["pulses"] = [{"anode": ["A"], "cathode": ["B"], "voltage_v": 100}]
+    scene = build_scene(load_plan(plan))
+    tube = describe_electrode("B", scene.electrodes["B"], scene.grid)
+    assert tube.pop("centre_mm") == pytest.approx([-90, 26, 10])
+    assert tube.pop("axis") == pytest.approx([0, 0.6, 0.8])
+    sizes = {
+        "inner_diameter_mm": pytest.approx(2),
+        "outer_diameter_mm": pytest.approx(3),
+        "length_mm": pytest.approx(9),
+    }
+    assert tube == {"name": "B", "kind": "tube", **sizes}
+
+
 def test_a_plan_without_targets_has_an_empty_structure_map(tiny_plan: dict[str, Any], linear_field: object) -> None:
     tiny_plan["targets"], tiny_plan["avoid"] = [], {}
     result = run_scene(build_scene(load_plan(tiny_plan)))
