@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from porefield.meshes.errors import PorefieldError
 from porefield.service.cli import app
+from porefield.workers.executors.ray_cluster import environment
 from porefield.workers.publish import OutputExistsError
 from porefield.workers.store import object_lease
 from porefield.workers.store.files import BusyError
@@ -34,7 +36,7 @@ from .stub import PLAN, stub, voltages
 from .test_killed import begun, finished
 
 SECONDS_NOT_MINUTES = 20.0
-"""The client gives an endpoint that refuses connections about 3 s, one that is silent about 15 s (object_client.py)."""
+"""The client gives an endpoint that refuses connections about 3 s, one that is silent 10 s (object_client.py)."""
 
 
 @pytest.fixture(autouse=True)
@@ -190,6 +192,16 @@ def test_an_endpoint_that_does_not_answer_is_told_in_seconds(s3: S3Server, monke
     assert time.monotonic() - start < SECONDS_NOT_MINUTES
 
 
+@pytest.mark.slow
+def test_an_endpoint_that_keeps_silent_is_told_in_seconds(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        start = time.monotonic()
+        with pytest.raises(PlaceError, match="out: expected an object store that serves"):
+            SweepStore.open(s3.url())
+        assert time.monotonic() - start < SECONDS_NOT_MINUTES
+
+
 def test_missing_credentials_are_told_in_seconds(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -206,6 +218,13 @@ def test_plain_http_leaves_the_machine_only_when_asked_to(s3: S3Server, monkeypa
         place_of(s3.url())
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     assert place_of(s3.url()).url == s3.url()
+
+
+def test_workers_are_told_the_endpoint_but_no_key(s3: S3Server) -> None:
+    passed = environment(1, 0)
+    assert passed["AWS_ENDPOINT_URL"] == s3.endpoint
+    assert SECRET not in str(passed)
+    assert "AWS_ACCESS_KEY_ID" not in passed
 
 
 def test_the_extra_is_named_where_it_is_missing(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,8 @@ def test_objects_are_put_got_listed_and_removed(place: Place) -> None:
 
 
 def test_listing_goes_beyond_a_page(place: Place) -> None:
-    keys = [f"records/{i // 1000:03d}/{i:06d}.json" for i in range(0, 2500, 1 if isinstance(place, LocalPlace) else 2)]
+    count = 100 if isinstance(place, LocalPlace) else 1100  # a folder has no pages, and flushes each file
+    keys = [f"records/{i // 1000:03d}/{i:06d}.json" for i in range(count)]
     for key in keys:
         place.put(key, b"x")
     assert place.list("records") == keys

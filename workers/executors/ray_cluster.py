@@ -28,6 +28,12 @@ LOSSES_IN_A_ROW = 5
 START_TIMEOUT_S = 300.0
 """Without any worker at all."""
 PASSED_ON = (
+    # Where results go, so that no worker writes to another store. No keys: Ray keeps these variables and shows them.
+    "AWS_ALLOW_HTTP",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
     "JAX_COMPILATION_CACHE_DIR",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
     "JAX_PLATFORMS",

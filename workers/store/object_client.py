@@ -21,19 +21,20 @@ from .places import PlaceError
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-CONNECT_S, REQUEST_S = 3, 30
+CONNECT_S = 3
 
 
 class Patience(NamedTuple):
-    """How long a request is repeated that meets a refused connection, a busy server or silence."""
+    """How long a request is repeated that meets no connection, a busy server or silence; how long one may take."""
 
     retries: int
     seconds: int
+    request_s: int
 
 
-FIRST = Patience(6, 15)
-"""A store that was never reached: a wrong endpoint is told after about 3 s, a silent one after about 15 s."""
-LATER = Patience(30, 60)
+FIRST = Patience(6, 10, 10)
+"""A store that was never reached: a wrong endpoint is told after about 3 s, a silent one after 10 s."""
+LATER = Patience(30, 60, 30)
 """A store that has answered before: a sweep that runs for days sits out the restart of a gateway."""
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _INSTANCE = re.compile(r"/latest/(api/token|meta-data)")
@@ -60,7 +61,7 @@ def open_bucket(url: str, patience: Patience) -> S3Store:
             client_options={
                 "allow_http": _plain_http_allowed(),
                 "connect_timeout": timedelta(seconds=CONNECT_S),
-                "timeout": timedelta(seconds=REQUEST_S),
+                "timeout": timedelta(seconds=patience.request_s),
             },
             retry_config={
                 "max_retries": patience.retries,

@@ -38,7 +38,7 @@ SEGMENT_CHARS = 64_000
 LEFT_BY_CREATORS = ("layout.json", "maps.zarr/")
 POINTER = "current"
 STILL_WRITTEN_S = 600
-"""Between two objects of one hierarchy: twenty times what a request may take."""
+"""Between two objects of one hierarchy: ten times what a request may take, retries included (object_client.py)."""
 
 
 class ObjectPlace:
