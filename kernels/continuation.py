@@ -53,7 +53,7 @@ class Continuation:
     def known(self, problem: FieldProblem) -> Solution | None:
         """The solution itself, where this very problem was solved."""
         for near in self.neighbours:
-            if same_network(near.problem, problem) and near.problem.potentials_v == problem.potentials_v:
+            if same_problem(near.problem, problem):
                 return near.solution
         return None
 
@@ -109,6 +109,11 @@ def same_network(one: FieldProblem, other: FieldProblem) -> bool:
         and _same_voxels(one, other)
         and _same_array(one.warmth, other.warmth)
     )
+
+
+def same_problem(one: FieldProblem, other: FieldProblem) -> bool:
+    """Whether two problems have the same solution."""
+    return one.potentials_v == other.potentials_v and same_network(one, other)
 
 
 def same_place(one: FieldProblem, other: FieldProblem) -> bool:

@@ -48,6 +48,12 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Ray: how many workers;
 Threads = Annotated[int, typer.Option(min=1, help="Ray: CPU threads of each worker.")]
 Gpus = Annotated[float, typer.Option(min=0, help="Ray: GPUs of each worker; a fraction shares one.")]
 Address = Annotated[str | None, typer.Option(help="Ray: of a running cluster; by default one is started here.")]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Points each worker solves side by side; by default what a GPU's memory holds, on a CPU 1."
+    ),
+]
 AcceptFailed = Annotated[
     bool, typer.Option("--accept-failed", help="Exit with 0, not 4, when points failed; each says why in any case.")
 ]
@@ -88,13 +94,14 @@ def run(
     threads: Threads = 1,
     gpus: Gpus = 0,
     address: Address = None,
+    batch: Batch = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Compute all points of a sweep. Whatever dies meanwhile, `porefield sweep resume DIR` goes on."""
     from .outcomes import told_errors
 
-    options = executor_options(on, workers, threads, gpus, address)
+    options = executor_options(on, workers, threads, gpus, address, batch)
     configure_numerics()
     from ..workers.sweep.drive import resume_sweep, run_sweep
     from ..workers.sweep.same import check_same_sweep, is_sweep
@@ -121,13 +128,14 @@ def resume(
     threads: Threads = 1,
     gpus: Gpus = 0,
     address: Address = None,
+    batch: Batch = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Compute the points that are not finished yet."""
     from .outcomes import told_errors
 
-    options = executor_options(on, workers, threads, gpus, address)
+    options = executor_options(on, workers, threads, gpus, address, batch)
     configure_numerics()
     from ..workers.sweep.drive import resume_sweep
 
@@ -196,7 +204,9 @@ def export(folder: Folder, as_json: Json = False) -> None:
         typer.echo("\n".join(paths))
 
 
-def executor_options(on: Where, workers: int | None, threads: int, gpus: float, address: str | None) -> dict[str, Any]:
+def executor_options(
+    on: Where, workers: int | None, threads: int, gpus: float, address: str | None, batch: int | None = None
+) -> dict[str, Any]:
     """Settings of the executor; options that would have no effect are refused."""
     if on is Where.PROCESS and (workers, threads, gpus, address) != (None, 1, 0, None):
         raise typer.BadParameter("expected '--on ray' beside --workers, --threads, --gpus and --address")
@@ -207,6 +217,7 @@ def executor_options(on: Where, workers: int | None, threads: int, gpus: float, 
         "threads_per_worker": threads,
         "gpus_per_worker": gpus,
         "address": address,
+        "batch": batch,
     }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
-from ..kernels.field import Start, solve_field
+from ..kernels.field import solve_field, solve_fields
+from ..kernels.iteration import Start
 from ..kernels.problem import FieldProblem
 from ..kernels.solution import Solution, SolveCancelled, StepReport
 from ..meshes.errors import ResourceError
@@ -58,6 +59,39 @@ def solve_pulse(
         raise RunCancelled("the run was cancelled; nothing was written") from None
 
 
+def solve_pulses(
+    scenes: Sequence[Scene],
+    index: int,
+    control: RunControl,
+    *,
+    problems: Sequence[FieldProblem],
+    starts: Sequence[Start | None],
+    lanes: int,
+) -> list[Solution]:
+    """Solve one pulse of several scenes side by side, see `solve_fields`; their solver settings must be the same.
+
+    Args:
+        problems, starts: of each scene.
+        lanes: of the compiled step.
+
+    Raises:
+        RunCancelled: the caller asked for it.
+    """
+    settings = scenes[0].plan.solver
+    control.check()
+    try:
+        return solve_fields(
+            problems,
+            tolerance=settings.tolerance,
+            max_newton_steps=settings.max_newton_steps,
+            on_step=lambda _: not control.stopping,
+            starts=starts,
+            lanes=lanes,
+        )
+    except SolveCancelled:
+        raise RunCancelled(f"pulse {scenes[0].pulses[index].name} was cancelled; nothing was written") from None
+
+
 def _scaled_start(solution: Solution, ratio: float) -> Start:
     return Start(solution.potential_v * ratio, np.asarray(solution.electrode_potentials_v) * ratio)
 
@@ -96,8 +130,11 @@ def currents_by_name(scene: Scene, solution: Solution) -> Mapping[str, float]:
 
 
 @contextmanager
-def memory_limits_named(scene: Scene) -> Iterator[None]:
-    """Turn a device's or this machine's lack of memory into an error that names what to change in the plan.
+def memory_limits_named(scene: Scene, batch: int = 1) -> Iterator[None]:
+    """Turn a device's or this machine's lack of memory into an error that names what to change.
+
+    Args:
+        batch: how many scenes of this size are solved side by side.
 
     Raises:
         ResourceError: the estimate was too low, or someone else took the memory meanwhile.
@@ -109,5 +146,8 @@ def memory_limits_named(scene: Scene) -> Iterator[None]:
         if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         size = " x ".join(map(str, scene.grid.shape))
+        if batch > 1:
+            got = f"{batch} points of {size} voxels side by side, for which memory ran out"
+            raise ResourceError.of("batch", "as many points as fit into memory", got) from error
         got = f"{size} voxels, for which memory ran out"
         raise ResourceError.of("grid.spacing_mm", "a solve that fits into memory", got) from error

@@ -9,7 +9,7 @@ import traceback
 from collections import deque
 from typing import Any, Self
 
-from .interface import Event, Failed, Finished, Joined, MakeWork, Stop, Told, Work, WorkerInfo
+from .interface import Event, Failed, Finished, Joined, MakeWork, Stop, Told, Work, WorkerInfo, ready_info
 
 NAME = "local-0"
 
@@ -31,7 +31,7 @@ class InProcess:
     def __enter__(self) -> Self:
         info = WorkerInfo(NAME, platform.node(), os.getpid(), os.cpu_count() or 1)
         self._work = self._make_work(info)
-        self._events.append(Joined(NAME, info))
+        self._events.append(Joined(NAME, ready_info(info, self._work)))
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -12,7 +12,7 @@ kernels, files that were read and the last solution stay with it. Nothing here k
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 from ...meshes.errors import PorefieldError
@@ -31,16 +31,18 @@ class WorkerInfo:
         name: unique within the executor, also among replaced workers.
         node: the machine's name. pid: of its process.
         threads: that its numerics may use.
+        batch: how many parts of a task it does at once; fewer leave it idle in part.
     """
 
     name: str
     node: str
     pid: int
     threads: int
+    batch: int = 1
 
 
 class Work(Protocol):
-    """What a worker holds and does."""
+    """What a worker holds and does. An attribute `batch` tells how many parts of a task it does at once, if not one."""
 
     def run(self, task: Any, stop: Stop, tell: Tell) -> Any:
         """Run one task; its return value goes to the driver."""
@@ -57,6 +59,11 @@ class Joined:
 
     worker: str
     info: WorkerInfo
+
+
+def ready_info(info: WorkerInfo, work: Work) -> WorkerInfo:
+    """A worker's `info` once its work is made."""
+    return replace(info, batch=getattr(work, "batch", 1))
 
 
 @dataclass(frozen=True)

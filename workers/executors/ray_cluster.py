@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, Self
 
 from ...meshes.errors import PorefieldError
-from .interface import Event, Failed, Finished, Joined, Lost, MakeWork, WorkerInfo, WorkersError
+from .interface import Event, Failed, Finished, Joined, Lost, MakeWork, WorkerInfo, WorkersError, ready_info
 
 OBJECT_STORE_BYTES = 200_000_000
 """Of an embedded Ray: results go to the store on disk, so next to nothing passes through shared memory."""
@@ -195,7 +195,7 @@ class _Actor:
             return None, str(error)
         except Exception:
             return None, traceback.format_exc()
-        return info, None
+        return ready_info(info, self._work), None
 
     def run(self, task: Any) -> tuple[Any, str | None]:
         try:

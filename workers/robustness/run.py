@@ -32,8 +32,9 @@ from ..store.sweep_store import SweepStore, write_dataset
 from ..store.tables import columns_of
 from ..summary import DISCLAIMER
 from ..sweep.drive import ExecutorSettings, resume_sweep, run_sweep
-from ..sweep.evaluate import NotConvergedError, layout_of, measures_of
+from ..sweep.evaluate import layout_of, measures_of
 from ..sweep.progress import OnSweepProgress, SweepOutcome, SweepProgress
+from ..sweep.pulses import NotConvergedError
 from ..sweep.same import check_same_sweep, is_sweep
 from .design import base_points, sweep_of
 from .factors import factors_of, groups_of

@@ -62,6 +62,7 @@ def table_of(layout: Layout, dims: Sequence[Dim], records: Mapping[int, PointRec
         columns[name] = pd.array(column, dtype="string")
     columns["attempts"] = _scatter([r.attempts for r in finished], index, (n,), np.int64, 0)
     columns["seconds"] = _scatter([r.seconds for r in finished], index, (n,), np.float64, np.nan)
+    columns["batch"] = _scatter([r.batch for r in finished], index, (n,), np.int64, 0)
     columns["warm"] = _scatter([r.warm for r in finished], index, (n,), np.bool_, False)
     for name, variable in layout.measures.items():
         data = _measure(name, variable, layout, finished, index, (n,)).reshape(n, -1)

@@ -2,8 +2,11 @@
 
 The sweep's points form chains of neighbours (points.py). A worker takes a chain and gets it in slices of about
 `SLICE_S`, two at a time, so that it never waits for the driver; a worker without a chain takes the longer half of what
-is left of another's. When a worker dies, the points it was given and that have no record go back to the queue; the
-first of them was the one it was at, and counts an attempt.
+is left of another's. Workers that compute several points at once get slices that keep them busy, over the ends of
+chains, and one at a time, because a batch may be all that others could have.
+
+When a worker dies, the points it was given and that have no record go back to the queue; the first of them was the one
+it was at, and counts an attempt.
 """
 
 from __future__ import annotations
@@ -44,8 +47,9 @@ class Tell(Protocol):
 
 @dataclass
 class Hand:
-    """What a worker has: the rest of its chain, and the slices it is at, oldest first."""
+    """What a worker has: the rest of its chain, and the slices it is at, oldest first; `batch` as in its WorkerInfo."""
 
+    batch: int = 1
     chain: deque[int] = field(default_factory=deque)
     slices: dict[int, list[int]] = field(default_factory=dict)
 
@@ -110,7 +114,7 @@ class Dispatch:
         """Take note of an event; what the user should know of it."""
         match event:
             case Joined():
-                self.hands[event.worker] = Hand()
+                self.hands[event.worker] = Hand(event.info.batch)
             case Finished():
                 self.finish(event.worker, event.task_id, event.result)
             case Failed():
@@ -137,12 +141,23 @@ class Dispatch:
     def slices_for(self, worker: str) -> Iterator[list[int]]:
         """What a worker lacks: slices of its chain, or of another."""
         hand = self.hands[worker]
-        for _ in range(SLICES_AHEAD - len(hand.slices)):
+        for _ in range((SLICES_AHEAD if hand.batch == 1 else 1) - len(hand.slices)):
+            if not (indices := self.next_slice(hand)):
+                return
+            yield indices
+
+    def next_slice(self, hand: Hand) -> list[int]:
+        """Points of one chain; of several only where one does not fill a batch."""
+        length = -(-self.slice_length() // hand.batch) * hand.batch
+        indices: list[int] = []
+        while len(indices) < hand.batch:
             if not hand.chain:
                 hand.chain = self.next_chain()
             if not hand.chain:
-                return
-            yield [hand.chain.popleft() for _ in range(min(self.slice_length(), len(hand.chain)))]
+                break
+            count = min(length - len(indices), len(hand.chain))
+            indices += [hand.chain.popleft() for _ in range(count)]
+        return indices
 
     def note(self, *events: Mapping[str, Any]) -> None:
         """Lines in the journal."""

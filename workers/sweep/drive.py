@@ -45,6 +45,7 @@ class ExecutorSettings:
         kind: in this process, or by Ray actors.
         workers: how many; None for as many as the cores (or GPUs) allow. One, in this process.
         address: of a running Ray cluster; None starts one on this machine for the time of the sweep.
+        batch: points that a worker solves side by side; None for as many as a GPU's free memory holds, on a CPU one.
     """
 
     kind: Literal["in_process", "ray"] = "in_process"
@@ -52,6 +53,7 @@ class ExecutorSettings:
     threads_per_worker: int = 1
     gpus_per_worker: float = 0
     address: str | None = None
+    batch: int | None = None
 
     def open_ray(self, make_work: MakeSweepWork) -> AbstractContextManager[Executor]:
         """The executor on Ray, its workers started when entered."""
@@ -179,7 +181,7 @@ def _drive(
         if tally.finished < points.n:
             dispatch = Dispatch(store, points, driver, header.sweep.max_attempts, tally, tell, stop)
             dispatch.plan(records.keys(), executor.workers or 4)
-            make_work = MakeSweepWork(store.url, make_evaluator)
+            make_work = MakeSweepWork(store.url, make_evaluator, executor.batch)
             with _opened(executor, make_work, store, evaluator, stop) as workers:
                 computing_s = dispatch.run(workers)
             lost = dispatch.lost
@@ -211,7 +213,7 @@ def _opened(
     stop: Callable[[], bool],
 ) -> AbstractContextManager[Executor]:
     if executor.kind == "in_process":  # the driver has read the anatomy already
-        return InProcess(lambda info: SweepWork(store, lambda _: evaluator, info), stop)
+        return InProcess(lambda info: SweepWork(store, lambda _: evaluator, info, executor.batch), stop)
     return executor.open_ray(make_work)
 
 

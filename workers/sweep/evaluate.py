@@ -1,7 +1,8 @@
 """From a plan to the measures and maps of one point of a sweep, keeping what the next point can use.
 
 An evaluator lives as long as its worker: compiled kernels, the anatomy that was read, the samples' places and the last
-solutions stay. Any class with the same three members can take its place (another model, a stub in a test).
+solutions stay. Any class with the members of `Evaluator` can take its place (another model, a stub in a test); one that
+has those of `BatchEvaluator` too is given several points at once.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import coverage
-from ...kernels.continuation import Continuation
+from ...kernels.batch_size import batch_size, free_device_bytes, lane_bytes, most_lanes, padded_nodes
 from ...kernels.sampling import FieldSamples, SampleGeometry
 from ...kernels.solution import Solution
-from ...meshes.errors import PorefieldError
+from ...meshes.errors import PorefieldError, ResourceError
+from ...meshes.memory import available_bytes, in_words
 from ...meshes.plan import Plan
 from ...meshes.scene import Scene, SceneBuilder
 from ..dataset import SPACE, ZONES, axis_origin_mm, conducting, describe_electrode, zone_map
@@ -34,9 +36,10 @@ from ..measures import (
     tissue_thresholds_v_per_m,
 )
 from ..progress import RunControl
-from ..solve import currents_by_name, memory_limits_named, solve_pulse
+from ..solve import currents_by_name, memory_limits_named
 from ..summary import DISCLAIMER, AvoidMeasures, TargetMeasures
 from .model import Evaluation, Layout, MapVariable, Variable
+from .pulses import PulseSolver, SolvedPoint, attempt
 
 MAPS = {
     "zone": MapVariable(
@@ -48,10 +51,6 @@ MAPS = {
     "field": MapVariable("float32", "V m-1", "largest |E| over the pulses, root mean square over the voxel"),
 }
 QUANTILES = ("min", "q01", "q02", "q05", "median", "max")
-
-
-class NotConvergedError(PorefieldError):
-    """A pulse's solve did not converge: none of the point's numbers may be used."""
 
 
 class Evaluator(Protocol):
@@ -72,6 +71,31 @@ class Evaluator(Protocol):
 
         Raises:
             PorefieldError: the point has no result; the sweep goes on.
+            RunCancelled: asked for through `control`.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchEvaluator(Evaluator, Protocol):
+    """An evaluator that can take several points at once."""
+
+    def choose_batch(self) -> int:
+        """How many points to take at once when nobody says."""
+        ...
+
+    def check_batch(self, batch: int) -> None:
+        """Refuse more points at once than fit.
+
+        Raises:
+            ResourceError: saying how many do.
+        """
+        ...
+
+    def evaluate_many(self, plans: Sequence[Plan], control: RunControl, batch: int) -> list[Evaluation | Exception]:
+        """Up to `batch` points; for each its values, or the error that `evaluate` would have raised.
+
+        Raises:
             RunCancelled: asked for through `control`.
         """
         ...
@@ -116,7 +140,9 @@ class PlanEvaluator:
         self._layout = layout_of(scene, settings.maps)
         self._inputs = inputs_of(scene, settings)
         self._shape = scene.grid.shape
-        self._continuations: list[Continuation] = []
+        self._nodes = padded_nodes(scene.grid.kernel_grid)
+        self._floating = max(pulse.potentials_v.count(None) for pulse in scene.pulses)
+        self._pulses = PulseSolver(settings.warm_starts)
         self._geometry: SampleGeometry | None = None
 
     @property
@@ -127,46 +153,54 @@ class PlanEvaluator:
     def inputs(self) -> str:
         return self._inputs
 
+    def choose_batch(self) -> int:
+        """As many as fit into the free memory of a GPU; 1 on a CPU, where more are no faster."""
+        free = free_device_bytes()
+        return 1 if free is None else batch_size(free, self._nodes, self._floating)
+
+    def check_batch(self, batch: int) -> None:
+        device = free_device_bytes()
+        free = available_bytes() if device is None else device
+        fitting = most_lanes(free, self._nodes, self._floating)
+        if batch > max(fitting, 1):
+            each = in_words(lane_bytes(self._nodes, self._floating))
+            expected = f"at most {max(fitting, 1)}: each point takes {each}, and {in_words(free)} are free"
+            raise ResourceError.of("batch", expected, str(batch))
+
     def evaluate(self, plan: Plan, control: RunControl) -> Evaluation:
+        (found,) = self.evaluate_many([plan], control, 1)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def evaluate_many(self, plans: Sequence[Plan], control: RunControl, batch: int) -> list[Evaluation | Exception]:
+        scenes = [attempt(self._scene, plan) for plan in plans]
+        points = iter(self._pulses.solve([s for s in scenes if isinstance(s, Scene)], control, batch))
+        found: list[Evaluation | Exception] = []
+        for scene in scenes:
+            control.check()
+            found.append(scene if isinstance(scene, Exception) else attempt(self._measure, next(points)))
+        return found
+
+    def _scene(self, plan: Plan) -> Scene:
         scene = self._scenes.build(plan)
         if self.settings.maps and scene.grid.shape != self._shape:
             shapes = (" x ".join(map(str, s)) for s in (self._shape, scene.grid.shape))
             raise PorefieldError.of("maps", f"the same voxels at every point, {next(shapes)}", next(shapes))
+        return scene
+
+    def _measure(self, point: SolvedPoint) -> Evaluation:
+        if point.fault is not None:
+            raise point.fault
+        scene, solutions = point.scene, point.solutions
         with memory_limits_named(scene):
-            solutions, warm = self._solve(scene, control)
             problem = scene.problem(0)
             if self._geometry is None or not self._geometry.fits(problem):
                 self._geometry = None  # frees the old one before the new one is made
                 self._geometry = SampleGeometry(problem)
             samples = self._geometry.samples(solutions)
-        measures = measures_of(scene, solutions, samples, warm)
+        measures = measures_of(scene, solutions, samples, point.warm)
         return Evaluation(measures, maps_of(scene, solutions, samples, self.settings.maps))
-
-    def _solve(self, scene: Scene, control: RunControl) -> tuple[list[Solution], int]:
-        """Solutions of all pulses, and how many started from a neighbour."""
-        pulses = range(len(scene.pulses))
-        if len(self._continuations) != len(pulses) or not self.settings.warm_starts:
-            self._continuations = [Continuation() for _ in pulses]
-        solutions: list[Solution] = []
-        warm = 0
-        for i in pulses:
-            problem, near = scene.problem(i), self._continuations[i]
-            solution = near.known(problem)
-            if solution is None:
-                start = near.start(problem)
-                solution = solve_pulse(scene, i, control, problem=problem, start=start)
-                if start is not None and not solution.converged:
-                    start, solution = None, solve_pulse(scene, i, control, problem=problem)
-                warm += start is not None
-                near.add(problem, solution)
-            else:
-                warm += 1
-            if not solution.converged:
-                wanted = f"a relative residual of {solution.tolerance:.1e}"
-                got = f"{solution.relative_residual:.1e} ({solution.status}); no number of this point may be used"
-                raise NotConvergedError.of(f"pulse {scene.pulses[i].name}", wanted, got)
-            solutions.append(solution)
-        return solutions, warm
 
 
 def layout_of(scene: Scene, maps: Sequence[str]) -> Layout:

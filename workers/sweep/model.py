@@ -98,6 +98,7 @@ class PointRecord(BaseModel):
         index: C-order over the sweep's dimensions.
         key: hash of the point's complete input; a record with another key is not this point's.
         attempts: how often it was begun, this time included.
+        batch: how many points its worker took at once. seconds: of the batch, over its points.
         error: why it failed or was skipped.
         measures: name -> number, or nested lists in the order of the variable's coordinates; None for no number.
     """
@@ -111,6 +112,7 @@ class PointRecord(BaseModel):
     worker: str = ""
     started: str = ""
     seconds: float = 0.0
+    batch: int = 1
     warm: bool = False
     error: str | None = None
     values: dict[str, float] = {}
