@@ -238,6 +238,7 @@ def test_the_extra_is_named_where_it_is_missing(s3: S3Server, monkeypatch: pytes
 def call(*arguments: str) -> tuple[int, dict[str, object]]:
     """Exit code and the JSON object of a command."""
     result = CliRunner().invoke(app, ["sweep", *arguments, "--json"])
+    assert result.stdout, f"no answer; {result.exception!r}, stderr {result.stderr!r}"
     return result.exit_code, json.loads(result.stdout)
 
 

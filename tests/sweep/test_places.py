@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,48 @@ def test_a_holder_that_lost_its_lease_hands_nothing_over(s3: S3Server, monkeypat
         with pytest.raises(BusyError, match="taken over by second"):
             place.append("journal/first", "begin\n")
     assert b"second" in (place.get(".driver") or b"")
+
+
+class Acknowledging(BaseHTTPRequestHandler):
+    """A store that has nothing and takes everything."""
+
+    def do_GET(self) -> None:
+        self.send_response(404)
+        self.end_headers()
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("ETag", '"x"')
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.slow
+def test_an_outage_is_sat_out_once_the_store_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def serve(port: int, requests: int) -> int:
+        server = HTTPServer(("127.0.0.1", port), Acknowledging)
+
+        def answer() -> None:
+            with server:
+                for _ in range(requests):
+                    server.handle_request()
+
+        threading.Thread(target=answer, daemon=True).start()
+        return server.server_port
+
+    port = serve(0, 1)
+    for name, value in S3Server(f"http://127.0.0.1:{port}").environment.items():
+        monkeypatch.setenv(name, value)
+    place = place_of("s3://bucket/prefix")
+    assert place.get("sweep.json") is None
+    outage_s = 12.0  # beyond what a store is given that never answered
+    threading.Timer(outage_s, serve, (port, 1)).start()
+    start = time.monotonic()
+    place.put("records/000/000000.json", b"{}")
+    assert time.monotonic() - start > 0.9 * outage_s
 
 
 def test_older_datasets_go_but_not_the_one_before(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

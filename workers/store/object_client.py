@@ -30,12 +30,14 @@ class Patience(NamedTuple):
     retries: int
     seconds: int
     request_s: int
+    shortest_wait_s: float
 
 
-FIRST = Patience(6, 10, 10)
+FIRST = Patience(6, 10, 10, 0.1)
 """A store that was never reached: a wrong endpoint is told after about 3 s, a silent one after 10 s."""
-LATER = Patience(30, 60, 30)
-"""A store that has answered before: a sweep that runs for days sits out the restart of a gateway."""
+LATER = Patience(1000, 60, 30, 0.5)
+"""A store that has answered before: a sweep that runs for days sits out the restart of a gateway. Waits are drawn at
+random and mostly short, so that only the time may end them."""
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _INSTANCE = re.compile(r"/latest/(api/token|meta-data)")
 """Where obstore asks for a role when the environment has no credentials."""
@@ -67,7 +69,7 @@ def open_bucket(url: str, patience: Patience) -> S3Store:
                 "max_retries": patience.retries,
                 "retry_timeout": timedelta(seconds=patience.seconds),
                 "backoff": {
-                    "init_backoff": timedelta(milliseconds=100),
+                    "init_backoff": timedelta(seconds=patience.shortest_wait_s),
                     "max_backoff": timedelta(seconds=2),
                     "base": 2,
                 },
