@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ..meshes.errors import PlanError
-from ..meshes.model import problems_of
+from ..meshes.errors import PlanError, Problem
 
 PREFIX = "POREFIELD_"
 
@@ -135,4 +135,11 @@ def load_settings(config: Path | None = None, **options: Any) -> ServiceSettings
         from_environment = ServiceSettings().model_dump(exclude_unset=True)
         return ServiceSettings(**{**table, **from_environment, **stated})
     except ValidationError as error:
-        raise PlanError(problems_of(error, {**table, **stated})) from None
+        raise PlanError(_problem(one) for one in error.errors()) from None
+
+
+def _problem(error: ErrorDetails) -> Problem:
+    """A wrong setting; what came is not repeated where it may hold a password."""
+    name = ".".join(map(str, error["loc"])) or "settings"
+    got = "something else" if name == "database_url" else repr(error["input"])
+    return Problem(name, error["msg"].removeprefix("Input should be "), got)
