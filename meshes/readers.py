@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,21 +70,9 @@ def read_image(path: Path, field: str) -> Image:
     """
     if not path.is_file():
         raise AnatomyError.of(field, "a NIfTI or NRRD file", f"{path}, which does not exist")
-    read = _read_nrrd if path.name.lower().endswith((".nrrd", ".nhdr")) else _read_nifti
-    try:
+    read = _read_nrrd if _is_nrrd(path) else _read_nifti
+    with _told(path, field):
         data, affine, stored, notes = read(path, field)
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        zlib.error,
-        ImageFileError,
-        HeaderDataError,
-        nrrd.NRRDError,
-    ) as error:
-        expected = "a complete NIfTI (.nii, .nii.gz) or NRRD (.nrrd) file"
-        raise AnatomyError.of(field, expected, f"{path}: {_one_line(error)}") from None
     labels = _whole_numbers(data, field, path)
     spacing, axes, order, signs, corner = _canonical(affine, labels.shape, field, path)
     labels = np.ascontiguousarray(np.transpose(labels, order)[tuple(slice(None, None, s) for s in signs)])
@@ -95,6 +85,39 @@ def read_image(path: Path, field: str) -> Image:
         "affine": affine.tolist(),
     }
     return Image(labels, spacing, axes, corner, provenance, notes)
+
+
+def read_shape(path: Path, field: str) -> tuple[int, ...]:
+    """Voxels along each axis as stored, by the header alone; errors as `read_image`."""
+    with _told(path, field):
+        if _is_nrrd(path):
+            return tuple(int(n) for n in nrrd.read_header(str(path))["sizes"])
+        return tuple(int(n) for n in getattr(nib.load(path), "shape", ()))
+
+
+def _is_nrrd(path: Path) -> bool:
+    return path.name.lower().endswith((".nrrd", ".nhdr"))
+
+
+@contextmanager
+def _told(path: Path, field: str) -> Iterator[None]:
+    """Whatever the libraries raise on a broken file, as an error that names the plan's field."""
+    try:
+        yield
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        zlib.error,
+        ImageFileError,
+        HeaderDataError,
+        nrrd.NRRDError,
+    ) as error:
+        expected = "a complete NIfTI (.nii, .nii.gz) or NRRD (.nrrd) file"
+        raise AnatomyError.of(field, expected, f"{path}: {_one_line(error)}") from None
 
 
 def _read_nifti(path: Path, field: str) -> tuple[NDArray[Any], Array, str, tuple[str, ...]]:
