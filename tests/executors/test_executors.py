@@ -1,79 +1,56 @@
-"""One suite for all executors: order, kept state, errors, stopping; and for processes, what happens when they die."""
+"""One suite for all executors: order, kept state, errors, telling, stopping; and for processes, what happens when they
+die."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from porefield.meshes.errors import PlanError
 from porefield.workers.executors.in_process import InProcess
 from porefield.workers.executors.interface import (
-    Event,
     Executor,
     Failed,
     Finished,
     Joined,
     Lost,
-    Stop,
-    Tell,
-    Work,
-    WorkerInfo,
+    MakeWork,
+    Told,
     WorkersError,
 )
+from porefield.workers.executors.local_processes import LocalProcesses
 from porefield.workers.executors.ray_cluster import RayCluster
+
+from .works import counting, gather, unable, until
 
 # Ray leaves sockets and log files to the garbage collector
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
+Make = Callable[[MakeWork], Executor]
+MAKERS: dict[str, Make] = {
+    "in_process": InProcess,
+    "processes": lambda make_work: LocalProcesses(make_work, workers=1),
+    "ray": lambda make_work: RayCluster(make_work, workers=1),
+}
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("processes", "ray")]
 
 
-def counting(info: WorkerInfo) -> Work:
-    """Makes a worker that counts its tasks; defined within, so that it travels to other processes by value."""
-
-    class Counting:
-        def __init__(self) -> None:
-            self.count = 0
-
-        def run(self, task: Any, stop: Stop, tell: Tell) -> Any:
-            self.count += 1
-            if task == "fail":
-                raise ValueError("as asked")
-            if task == "wait":
-                deadline = time.monotonic() + 30
-                while not stop() and time.monotonic() < deadline:
-                    time.sleep(0.01)
-                return "stopped" if stop() else "waited in vain"
-            return (task, self.count, os.getpid())
-
-    return Counting()
-
-
-def unable(info: WorkerInfo) -> Work:
-    raise PlanError.of("plan", "one that can be read", "none")
-
-
-@pytest.fixture(params=["in_process", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.fixture(params=["in_process", *SLOW])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    made = InProcess(counting) if request.param == "in_process" else RayCluster(counting, workers=1)
-    with made:
+    with MAKERS[request.param](counting) as made:
         yield made
 
 
-def gather(executor: Executor, count: int, patience_s: float = 60.0) -> list[Event]:
-    """The next so many events."""
-    events: list[Event] = []
-    deadline = time.monotonic() + patience_s
-    while len(events) < count:
-        assert time.monotonic() < deadline, f"only {events}"
-        events += executor.wait(0.5)
-    return events
+@pytest.fixture(params=SLOW)
+def make(request: pytest.FixtureRequest) -> Make:
+    """Executors whose workers are processes."""
+    return MAKERS[request.param]
 
 
 def test_tasks_run_in_order_on_a_worker_that_keeps_its_state(executor: Executor) -> None:
@@ -97,6 +74,38 @@ def test_tasks_run_in_order_on_a_worker_that_keeps_its_state(executor: Executor)
     assert executor.wait(0.01) == []
 
 
+def test_what_a_task_tells_comes_in_order_and_before_its_end(executor: Executor) -> None:
+    (joined,) = gather(executor, 1)
+    assert isinstance(joined, Joined)
+    for task_id, many in ((4, 300), (5, 0), (6, 7)):
+        executor.submit(joined.worker, task_id, ("tell", many))
+    events = gather(executor, 300 + 7 + 3)
+    told = [(e.task_id, e.what) for e in events if isinstance(e, Told)]
+    assert told == [(4, i) for i in range(300)] + [(6, i) for i in range(7)]
+    assert [e.task_id for e in events[300:302]] == [4, 5]  # type: ignore[union-attr]
+    assert isinstance(events[-1], Finished)
+    assert events[-1].task_id == 6
+    assert executor.wait(0.2) == []
+
+
+def test_stopping_a_worker_ends_the_tasks_that_it_has_and_no_later_ones(executor: Executor) -> None:
+    (joined,) = gather(executor, 1)
+    assert isinstance(joined, Joined)
+    executor.submit(joined.worker, 1, "wait")
+    executor.submit(joined.worker, 2, "wait")
+    executor.stop(joined.worker)
+    executor.submit(joined.worker, 3, "later")
+    start = time.monotonic()
+    events = gather(executor, 3)
+    assert time.monotonic() - start < 10
+    assert [e.result if e.task_id < 3 else e.result[0] for e in events if isinstance(e, Finished)] == [
+        "stopped",
+        "stopped",
+        "later",
+    ]
+    executor.stop("nobody")
+
+
 def test_a_worker_that_can_not_be_made_says_why() -> None:
     with pytest.raises(PlanError, match="one that can be read"), InProcess(unable):
         pass
@@ -117,9 +126,20 @@ def test_a_running_task_hears_that_it_is_to_stop() -> None:
     assert event.result == "stopped"
 
 
-@pytest.mark.slow
-def test_processes_that_die_are_told_and_replaced() -> None:
-    with RayCluster(counting, workers=1) as executor:
+def test_this_process_is_not_ended() -> None:
+    with InProcess(counting) as executor:
+        gather(executor, 1)
+        with pytest.raises(WorkersError, match="one with processes"):
+            executor.kill("local-0")
+
+
+def test_a_process_that_can_not_make_its_work_says_why(make: Make) -> None:
+    with pytest.raises(WorkersError, match="one that can be read"), make(unable) as executor:
+        gather(executor, 1)
+
+
+def test_processes_that_die_are_told_and_replaced(make: Make) -> None:
+    with make(counting) as executor:
         (joined,) = gather(executor, 1)
         assert isinstance(joined, Joined)
         executor.submit(joined.worker, 1, "wait")
@@ -139,5 +159,39 @@ def test_processes_that_die_are_told_and_replaced() -> None:
         start = time.monotonic()
         executor.close(grace_s=20)
         assert time.monotonic() - start < 10  # the task heard of it
-    with pytest.raises(WorkersError, match="one that can be read"), RayCluster(unable, workers=1) as executor:
-        gather(executor, 1)
+
+
+def test_running_tasks_tell_are_stopped_and_killed(make: Make) -> None:
+    with make(counting) as executor:
+        (joined,) = gather(executor, 1)
+        assert isinstance(joined, Joined)
+        executor.submit(joined.worker, 1, "wait and tell")
+        events = until(executor, Told)  # while it runs
+        assert not any(isinstance(e, Finished) for e in events)
+        executor.stop(joined.worker)
+        start = time.monotonic()
+        finished = until(executor, Finished)[-1]
+        assert isinstance(finished, Finished)
+        assert finished.result == "stopped"
+        assert time.monotonic() - start < 3
+
+        executor.submit(joined.worker, 2, "deaf")
+        executor.submit(joined.worker, 3, "next")
+        time.sleep(0.5)
+        executor.stop(joined.worker)
+        assert executor.wait(1) == []  # nobody listens
+        executor.kill(joined.worker)
+        lost, again = gather(executor, 2)
+        assert isinstance(lost, Lost)
+        assert lost.task_ids == (2, 3)
+        assert lost.reason == "ended on request"
+        assert isinstance(again, Joined)
+        executor.kill(joined.worker)  # gone already
+        executor.submit(again.worker, 3, "next")
+        (event,) = gather(executor, 1)
+        assert isinstance(event, Finished)
+        executor.submit(again.worker, 4, "deaf")
+        time.sleep(0.5)
+        start = time.monotonic()
+        executor.close(grace_s=1)
+        assert time.monotonic() - start < 10

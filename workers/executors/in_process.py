@@ -9,13 +9,25 @@ import traceback
 from collections import deque
 from typing import Any, Self
 
-from .interface import Event, Failed, Finished, Joined, MakeWork, Stop, Told, Work, WorkerInfo, ready_info
+from .interface import (
+    Event,
+    Failed,
+    Finished,
+    Joined,
+    MakeWork,
+    Stop,
+    Told,
+    Work,
+    WorkerInfo,
+    WorkersError,
+    ready_info,
+)
 
 NAME = "local-0"
 
 
 class InProcess:
-    """The executor without processes; `close` may be called from a signal handler or another thread.
+    """The executor without processes; `close` and `stop` may be called from a signal handler or another thread.
 
     Args:
         cancelled: asked by running tasks beside `close`, because nobody can call that while `wait` runs one.
@@ -23,7 +35,8 @@ class InProcess:
 
     def __init__(self, make_work: MakeWork, cancelled: Stop = lambda: False) -> None:
         self._make_work, self._cancelled = make_work, cancelled
-        self._tasks: deque[tuple[int, Any]] = deque()
+        self._tasks: deque[tuple[int, int, Any]] = deque()
+        self._submitted, self._stopped = 0, 0
         self._events: list[Event] = []
         self._work: Work | None = None
         self._stopping = False
@@ -40,7 +53,8 @@ class InProcess:
     def submit(self, worker: str, task_id: int, task: Any) -> None:
         if worker != NAME:
             raise ValueError(f"worker: expected {NAME}, got {worker}")
-        self._tasks.append((task_id, task))
+        self._submitted += 1
+        self._tasks.append((self._submitted, task_id, task))
 
     def wait(self, timeout_s: float) -> list[Event]:
         if not self._events and not self._tasks:
@@ -50,17 +64,24 @@ class InProcess:
         events, self._events = self._events, []
         return events
 
+    def stop(self, worker: str) -> None:
+        self._stopped = self._submitted
+
+    def kill(self, worker: str) -> None:
+        raise WorkersError.of("executor", "one with processes, to end a worker's", f"{worker}, which is this process")
+
     def close(self, grace_s: float = 10.0) -> None:
         self._stopping = True
         self._tasks.clear()
 
-    def _stop(self) -> bool:
-        return self._stopping or self._cancelled()
-
-    def _run(self, task_id: int, task: Any) -> None:
+    def _run(self, number: int, task_id: int, task: Any) -> None:
         assert self._work is not None, "used outside of its context"
+
+        def stop() -> bool:
+            return self._stopping or number <= self._stopped or self._cancelled()
+
         try:
-            result = self._work.run(task, self._stop, lambda what: self._events.append(Told(NAME, task_id, what)))
+            result = self._work.run(task, stop, lambda what: self._events.append(Told(NAME, task_id, what)))
         except Exception:
             self._events.append(Failed(NAME, task_id, traceback.format_exc()))
         else:

@@ -110,7 +110,11 @@ class WorkersError(PorefieldError):
 
 
 class Executor(Protocol):
-    """Workers, from entering the context to leaving it."""
+    """Workers, from entering the context to leaving it.
+
+    `stop` and `kill` of a worker that is gone do nothing: it may have died just before. What a task tells arrives
+    before the event that ends it.
+    """
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *error: object) -> None: ...
@@ -124,6 +128,21 @@ class Executor(Protocol):
 
         Raises:
             WorkersError: no use to wait any longer.
+        """
+        ...
+
+    def stop(self, worker: str) -> None:
+        """Ask the tasks that a worker has now, running and queued, to end early; later ones run as usual.
+
+        Each still ends with an event of its own. One that never asks is not ended: see `kill`.
+        """
+        ...
+
+    def kill(self, worker: str) -> None:
+        """End a worker's process at once, whatever it does; it is told as lost, and replaced.
+
+        Raises:
+            WorkersError: its workers have no processes of their own.
         """
         ...
 

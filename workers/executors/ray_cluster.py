@@ -3,6 +3,9 @@
 The only module that knows Ray. An actor's tasks run in one thread, while `stop` can still be called in another. An
 actor that dies is never restarted by Ray, but replaced here, so that the driver hears of it; nodes that join the
 cluster get workers as the actors that wait for resources are placed.
+
+What tasks tell waits in the actor, numbered, until the driver asks for it (a third thread answers), and comes with the
+task's result at the latest: in order, each once. Of what is told faster than it is fetched the oldest is dropped.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import signal
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +23,8 @@ from types import ModuleType
 from typing import Any, Self
 
 from ...meshes.errors import PorefieldError
-from .interface import Event, Failed, Finished, Joined, Lost, MakeWork, WorkerInfo, WorkersError, ready_info
+from .environment import environment
+from .interface import Event, Failed, Finished, Joined, Lost, MakeWork, Told, WorkerInfo, WorkersError, ready_info
 
 OBJECT_STORE_BYTES = 200_000_000
 """Of an embedded Ray: results go to the store on disk, so next to nothing passes through shared memory."""
@@ -27,26 +32,23 @@ LOSSES_IN_A_ROW = 5
 """Workers that may die one after the other without a task being finished in between."""
 START_TIMEOUT_S = 300.0
 """Without any worker at all."""
-PASSED_ON = (
-    # Where results go, so that no worker writes to another store. No keys: Ray keeps these variables and shows them.
-    "AWS_ALLOW_HTTP",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_REGION",
-    "JAX_COMPILATION_CACHE_DIR",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
-    "JAX_PLATFORMS",
-    "POREFIELD_CACHE_DIR",
-)
+MOST_UNTOLD = 1000
+"""What an actor keeps for the driver to fetch."""
+TELL_WAIT_S, TELL_EVERY_S = 5.0, 0.1
+"""How long an actor waits for something to tell when it is asked, and how long it gathers what comes next to it."""
 
 
 @dataclass
 class _Worker:
+    """An actor. `tell` is the answer that it owes to who asked what it has to tell; `told` counts what it has told."""
+
     actor: Any
     ready: Any
     tasks: dict[Any, int] = field(default_factory=dict)
     info: WorkerInfo | None = None
+    tell: Any = None
+    told: int = 0
+    killed: bool = False
 
 
 class RayCluster:
@@ -74,7 +76,7 @@ class RayCluster:
         self._ray: ModuleType = _ray()
         self._owned = False
         self._workers: dict[str, _Worker] = {}
-        self._count = 0
+        self._count, self._submitted = 0, 0
         self._losses = 0
         self._last_alive_s = time.monotonic()
 
@@ -101,9 +103,21 @@ class RayCluster:
 
     def submit(self, worker: str, task_id: int, task: Any) -> None:
         entry = self._workers[worker]
-        entry.tasks[entry.actor.run.options(concurrency_group="work").remote(task)] = task_id
+        self._submitted += 1
+        run = entry.actor.run.options(concurrency_group="work")
+        entry.tasks[run.remote(self._submitted, task_id, task)] = task_id
 
     def wait(self, timeout_s: float) -> list[Event]:
+        until_s = time.monotonic() + timeout_s
+        while True:  # an actor that has nothing to tell answers too
+            events = self._wait(max(until_s - time.monotonic(), 0))
+            if events or time.monotonic() >= until_s:
+                return events
+
+    def _wait(self, timeout_s: float) -> list[Event]:
+        for worker in self._workers.values():
+            if worker.tasks and worker.tell is None:
+                worker.tell = worker.actor.untold.options(concurrency_group="telling").remote(worker.told)
         waiting = {ref: (name, worker) for name, worker in self._workers.items() for ref in _refs(worker)}
         if not waiting:
             time.sleep(timeout_s)
@@ -115,7 +129,7 @@ class RayCluster:
         for ref in ready:
             name, worker = waiting[ref]
             if name in self._workers:  # else lost by an earlier one of these
-                events.append(self._event(name, worker, ref))
+                events += self._events(name, worker, ref)
         if any(worker.info for worker in self._workers.values()):
             self._last_alive_s = time.monotonic()
         elif time.monotonic() - self._last_alive_s > START_TIMEOUT_S:
@@ -123,14 +137,23 @@ class RayCluster:
             raise WorkersError.of("workers", f"a worker with {self._threads} CPU and {self._gpus:g} GPU", got)
         return events
 
+    def stop(self, worker: str) -> None:
+        if entry := self._workers.get(worker):
+            entry.actor.stop.options(concurrency_group="control").remote(self._submitted)
+
+    def kill(self, worker: str) -> None:
+        if entry := self._workers.get(worker):
+            entry.killed = True
+            self._ray.kill(entry.actor)
+
     def close(self, grace_s: float = 10.0) -> None:
         if not self._ray.is_initialized():
             self._workers.clear()
             return
         running = [ref for worker in self._workers.values() for ref in worker.tasks]
         if running:
-            for worker in self._workers.values():
-                worker.actor.stop.options(concurrency_group="control").remote()
+            for name in self._workers:
+                self.stop(name)
             self._ray.wait(running, num_returns=len(running), timeout=grace_s)
         for worker in self._workers.values():
             self._ray.kill(worker.actor)
@@ -148,80 +171,98 @@ class RayCluster:
             "max_task_retries": 0,
             "runtime_env": {"env_vars": environment(self._threads, self._gpus)},
         }
-        # one thread works, in the order of submission; `stop` has a thread of its own
-        actor = self._ray.remote(concurrency_groups={"work": 1, "control": 1}, **options)(_Actor).remote()
+        # one thread works, in the order of submission; what must get through meanwhile has threads of its own
+        groups = {"work": 1, "control": 1, "telling": 1}
+        actor = self._ray.remote(concurrency_groups=groups, **options)(_Actor).remote()
         start = actor.start.options(concurrency_group="work")
         self._workers[name] = _Worker(actor, start.remote(name, self._threads, self._handle))
 
-    def _event(self, name: str, worker: _Worker, ref: Any) -> Event:
+    def _events(self, name: str, worker: _Worker, ref: Any) -> list[Event]:
         try:
-            result, error = self._ray.get(ref)
+            result, error, untold = self._ray.get(ref)
         except self._ray.exceptions.RayError as fault:
-            return self._lose(name, worker, fault)
+            return [self._lose(name, worker, fault)]
         if ref == worker.ready:
             worker.ready = None
             if error is not None:
                 raise WorkersError.of("workers", "a worker that starts", error)
             worker.info = result
-            return Joined(name, result)
+            return [Joined(name, result)]
+        events: list[Event] = [Told(name, task_id, what) for n, task_id, what in untold if n > worker.told]
+        worker.told = max([worker.told, *(n for n, _, _ in untold)])
+        if ref == worker.tell:
+            worker.tell = None
+            return events
         task_id = worker.tasks.pop(ref)
         self._losses = 0
-        return Finished(name, task_id, result) if error is None else Failed(name, task_id, error)
+        return [*events, Finished(name, task_id, result) if error is None else Failed(name, task_id, error)]
 
     def _lose(self, name: str, worker: _Worker, fault: Exception) -> Lost:
         del self._workers[name]
-        self._losses += 1
+        self._losses += not worker.killed
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
         if self._losses > LOSSES_IN_A_ROW:
             raise WorkersError.of("workers", "workers that stay alive", f"{self._losses} died in a row; {fault}")
         self._start_worker()
-        return Lost(name, tuple(worker.tasks.values()), f"{type(fault).__name__}: {reason}")
+        told = "ended on request" if worker.killed else f"{type(fault).__name__}: {reason}"
+        return Lost(name, tuple(worker.tasks.values()), told)
 
 
 class _Actor:
-    """A worker's process: one task at a time, in the order they came; `stop` gets through while one runs."""
+    """A worker's process: one task at a time, in the order they came; `stop` gets through while one runs.
+
+    `start`, `run` and `untold` give a result, an error, and what was told and not yet fetched: (number, task, what).
+    """
 
     def __init__(self) -> None:
-        self._stopping = threading.Event()
+        self._stopped, self._told = 0, 0
+        self._untold: deque[tuple[int, int, Any]] = deque(maxlen=MOST_UNTOLD)
+        self._news = threading.Condition()
         self._work: Any = None
 
-    def start(self, name: str, threads: int, make_work: MakeWork) -> tuple[WorkerInfo | None, str | None]:
+    def start(self, name: str, threads: int, make_work: MakeWork) -> tuple[WorkerInfo | None, str | None, list[Any]]:
         import ray
 
         info = WorkerInfo(name, ray.util.get_node_ip_address(), os.getpid(), threads)
         try:
             self._work = make_work(info)
         except PorefieldError as error:
-            return None, str(error)
+            return None, str(error), []
         except Exception:
-            return None, traceback.format_exc()
-        return ready_info(info, self._work), None
+            return None, traceback.format_exc(), []
+        return ready_info(info, self._work), None, []
 
-    def run(self, task: Any) -> tuple[Any, str | None]:
+    def run(self, number: int, task_id: int, task: Any) -> tuple[Any, str | None, list[Any]]:
+        def tell(what: Any) -> None:
+            with self._news:
+                self._told += 1
+                self._untold.append((self._told, task_id, what))
+                self._news.notify()
+
+        result, error = None, None
         try:
-            return self._work.run(task, self._stopping.is_set, lambda _: None), None
+            result = self._work.run(task, lambda: number <= self._stopped, tell)
         except Exception:
-            return None, traceback.format_exc()
+            error = traceback.format_exc()
+        with self._news:
+            return result, error, list(self._untold)
 
-    def stop(self) -> None:
-        self._stopping.set()
+    def untold(self, fetched: int) -> tuple[None, None, list[Any]]:
+        """What was told after number `fetched`; waits a while for something."""
+        with self._news:
+            if self._news.wait_for(lambda: self._told > fetched, TELL_WAIT_S):
+                self._news.wait_for(lambda: False, TELL_EVERY_S)
+            while self._untold and self._untold[0][0] <= fetched:
+                self._untold.popleft()
+            return None, None, list(self._untold)
 
-
-def environment(threads: int, gpus: float) -> dict[str, str]:
-    """Environment of a worker's process: its numerics keep to their threads and their share of a GPU."""
-    variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        variables[name] = str(threads)
-    if threads == 1:
-        flags = os.environ.get("XLA_FLAGS", "")
-        variables["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1".strip()
-    if 0 < gpus < 1:
-        variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * gpus:.3f}"
-    return variables
+    def stop(self, number: int) -> None:
+        """Stop all tasks up to this one, by the driver's count; those that are still on their way too."""
+        self._stopped = max(self._stopped, number)
 
 
 def _refs(worker: _Worker) -> list[Any]:
-    return [*worker.tasks] if worker.ready is None else [worker.ready, *worker.tasks]
+    return [ref for ref in (worker.ready, worker.tell, *worker.tasks) if ref is not None]
 
 
 def _ray() -> ModuleType:
