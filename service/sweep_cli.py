@@ -36,6 +36,7 @@ class Where(StrEnum):
     """Where points are computed."""
 
     PROCESS = "in-process"
+    PROCESSES = "processes"
     RAY = "ray"
 
 
@@ -43,10 +44,12 @@ SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="Sweep file, YA
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="Directory, or s3:// URL, of a sweep.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="For machines: one JSON object on stdout, progress on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
-OnWhat = Annotated[Where, typer.Option("--on", help="Compute in this process, or on Ray.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Ray: how many workers; by default all cores (or GPUs).")]
-Threads = Annotated[int, typer.Option(min=1, help="Ray: CPU threads of each worker.")]
-Gpus = Annotated[float, typer.Option(min=0, help="Ray: GPUs of each worker; a fraction shares one.")]
+OnWhat = Annotated[Where, typer.Option("--on", help="Compute in this process, in child processes, or on Ray.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes, Ray: how many workers; by default all cores (on Ray, or GPUs).")
+]
+Threads = Annotated[int, typer.Option(min=1, help="Processes, Ray: CPU threads of each worker.")]
+Gpus = Annotated[float, typer.Option(min=0, help="Processes, Ray: GPUs of each worker; a fraction shares one.")]
 Address = Annotated[str | None, typer.Option(help="Ray: of a running cluster; by default one is started here.")]
 Batch = Annotated[
     int | None,
@@ -208,11 +211,14 @@ def executor_options(
     on: Where, workers: int | None, threads: int, gpus: float, address: str | None, batch: int | None = None
 ) -> dict[str, Any]:
     """Settings of the executor; options that would have no effect are refused."""
-    if on is Where.PROCESS and (workers, threads, gpus, address) != (None, 1, 0, None):
-        raise typer.BadParameter("expected '--on ray' beside --workers, --threads, --gpus and --address")
-    kind = "ray" if on is Where.RAY else "in_process"
+    if on is not Where.RAY and address is not None:
+        raise typer.BadParameter("expected '--on ray' beside --address")
+    if on is Where.PROCESS and (workers, threads, gpus) != (None, 1, 0):
+        raise typer.BadParameter("expected '--on ray' or '--on processes' beside --workers, --threads and --gpus")
+    if on is Where.PROCESSES and gpus and workers is None:
+        raise typer.BadParameter("expected --workers beside --gpus: how many GPUs there are is not looked up")
     return {
-        "kind": kind,
+        "kind": on.value.replace("-", "_"),
         "workers": workers,
         "threads_per_worker": threads,
         "gpus_per_worker": gpus,

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from porefield.meshes.plan import Plan
 from porefield.service.cli import app
+from porefield.service.sweep_cli import Where, executor_options
 from porefield.service.sweep_display import detail_of, duration
 from porefield.workers.progress import RunControl
 from porefield.workers.store.sweep_store import SweepStore
@@ -168,6 +169,18 @@ def test_options_without_effect_are_refused(sweep_file: Path, tmp_path: Path) ->
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 2
     assert "--on ray" in " ".join(done.output.split())
+    for more, expected in (
+        (["--address", "auto"], "--on ray"),
+        (["--workers", "2"], None),
+        (["--gpus", "1"], "--gpus"),
+    ):
+        options = [*arguments[:-2], "--on", "processes", *more]
+        if expected is None:
+            assert executor_options(Where.PROCESSES, 2, 1, 0, None)["kind"] == "processes"
+            continue
+        done = CliRunner().invoke(app, options)
+        assert done.exit_code == 2
+        assert expected in " ".join(done.output.split())
 
 
 def test_errors_name_the_field(sweep_file: Path, tmp_path: Path) -> None:

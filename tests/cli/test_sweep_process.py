@@ -1,4 +1,4 @@
-"""`porefield sweep` as a process on Ray: a termination signal keeps what is finished, and `resume` goes on."""
+"""`porefield sweep` as a process with workers of its own: a termination signal keeps what is finished, and `resume` goes on."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ POREFIELD = Path(sys.executable).parent / "porefield"
 START_TIMEOUT_S = 180
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    command = [str(POREFIELD), "sweep", *map(str, arguments), "--json", "--on", "ray", "--workers", "1"]
+def start(on: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [str(POREFIELD), "sweep", *map(str, arguments), "--json", "--on", on, "--workers", "1"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -36,11 +36,12 @@ def wait_for_points(process: subprocess.Popen[str], out: Path, points: int) -> N
     pytest.fail(f"no {points} points: {process.communicate()}")
 
 
-def test_a_signal_stops_in_order_and_resume_finishes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("on", ["processes", "ray"])
+def test_a_signal_stops_in_order_and_resume_finishes(tmp_path: Path, on: str) -> None:
     axis = {"name": "voltage", "field": "pulses.*.voltage_v", "grid": {"start": 400, "stop": 600, "count": 200}}
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"plan": PLAN, "axes": [axis]}))
     out = tmp_path / "out"
-    process = start("run", tmp_path / "sweep.yaml", "--out", out)
+    process = start(on, "run", tmp_path / "sweep.yaml", "--out", out)
     wait_for_points(process, out, 3)
     process.send_signal(signal.SIGTERM)  # Ray has a handler of its own for this one
     told, lines = process.communicate(timeout=60)
@@ -52,7 +53,7 @@ def test_a_signal_stops_in_order_and_resume_finishes(tmp_path: Path) -> None:
         assert int((data["state"] == 1).sum()) == len(SweepStore.open(out).read_records()) < 200
 
     kept = {i: record.started for i, record in SweepStore.open(out).read_records().items()}
-    process = start("resume", out)
+    process = start(on, "resume", out)
     told, lines = process.communicate(timeout=START_TIMEOUT_S)
     assert process.returncode == 0, lines
     assert json.loads(told)["outcome"]["computed"] == 200 - len(kept)

@@ -20,9 +20,13 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from ..executors.in_process import InProcess
 from ..executors.interface import Executor
+from ..executors.local_processes import LocalProcesses
 from ..progress import Cancelled, RunControl
+from ..store.columns import CODES
 from ..store.places import is_url
 from ..store.predict import check_room, predict_bytes
 from ..store.sweep_store import SweepStore
@@ -42,21 +46,28 @@ class ExecutorSettings:
     """Where points are computed.
 
     Attributes:
-        kind: in this process, or by Ray actors.
-        workers: how many; None for as many as the cores (or GPUs) allow. One, in this process.
+        kind: in this process, in child processes of it, or by Ray actors.
+        workers: how many; None for as many as the cores (or, on Ray, GPUs) allow. One, in this process.
         address: of a running Ray cluster; None starts one on this machine for the time of the sweep.
         batch: points that a worker solves side by side; None for as many as a GPU's free memory holds, on a CPU one.
     """
 
-    kind: Literal["in_process", "ray"] = "in_process"
+    kind: Literal["in_process", "processes", "ray"] = "in_process"
     workers: int | None = None
     threads_per_worker: int = 1
     gpus_per_worker: float = 0
     address: str | None = None
     batch: int | None = None
 
-    def open_ray(self, make_work: MakeSweepWork) -> AbstractContextManager[Executor]:
-        """The executor on Ray, its workers started when entered."""
+    def open_processes(self, make_work: MakeSweepWork) -> AbstractContextManager[Executor]:
+        """The executor whose workers are processes, here or on Ray; they start when it is entered."""
+        if self.kind == "processes":
+            return LocalProcesses(
+                make_work,
+                workers=self.workers,
+                threads_per_worker=self.threads_per_worker,
+                gpus_per_worker=self.gpus_per_worker,
+            )
         from ..executors.ray_cluster import RayCluster  # Ray takes seconds to import, and is an extra
 
         return RayCluster(
@@ -117,7 +128,7 @@ def resume_sweep(
     """
     store = SweepStore.open(out)
     if retry_failed:
-        store.remove_records(i for i, r in store.read_records().items() if r.state is PointState.FAILED)
+        store.remove_records(np.flatnonzero(store.read_states() == CODES[PointState.FAILED]).tolist())
     return _drive(store, executor or ExecutorSettings(), on_progress, cancelled, make_evaluator, None)
 
 
@@ -172,15 +183,15 @@ def _drive(
     driver = f"{socket.gethostname()}-{secrets.token_hex(3)}"
     with store.lease(driver, partial(_say, on_progress)):
         store.clear_cancel()
-        records = store.read_records()
+        states = store.read_states()
         tally = Tally(points.n)
-        tally.states.update(record.state for record in records.values())
+        tally.states.update({s: n for s, code in CODES.items() if code and (n := int((states == code).sum()))})
         tell = partial(_tell, tally, on_progress)
         stop = _stopper(store, cancelled)
         computing_s, lost = 0.0, 0
         if tally.finished < points.n:
             dispatch = Dispatch(store, points, driver, header.sweep.max_attempts, tally, tell, stop)
-            dispatch.plan(records.keys(), executor.workers or 4)
+            dispatch.plan(np.flatnonzero(states).tolist(), executor.workers or 4)
             make_work = MakeSweepWork(store.url, make_evaluator, executor.batch)
             with _opened(executor, make_work, store, evaluator, stop) as workers:
                 computing_s = dispatch.run(workers)
@@ -189,13 +200,12 @@ def _drive(
         store.pack()
         complete = tally.finished == points.n
         tell("finished" if complete else "cancelled")
-    states = tally.states
     return SweepOutcome(
         out=store.url,
         total=points.n,
-        done=states[PointState.DONE],
-        failed=states[PointState.FAILED],
-        skipped=states[PointState.SKIPPED],
+        done=tally.states[PointState.DONE],
+        failed=tally.states[PointState.FAILED],
+        skipped=tally.states[PointState.SKIPPED],
         computed=tally.computed,
         warm=tally.warm,
         workers_lost=lost,
@@ -214,7 +224,7 @@ def _opened(
 ) -> AbstractContextManager[Executor]:
     if executor.kind == "in_process":  # the driver has read the anatomy already
         return InProcess(lambda info: SweepWork(store, lambda _: evaluator, info, executor.batch), stop)
-    return executor.open_ray(make_work)
+    return executor.open_processes(make_work)
 
 
 def _stopper(store: SweepStore, cancelled: Cancelled) -> Callable[[], bool]:
