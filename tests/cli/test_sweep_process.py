@@ -1,4 +1,4 @@
-"""`porefield sweep` as a process with workers of its own: a termination signal keeps what is finished, and `resume` goes on."""
+"""`porefield sweep` as a process with worker processes: a signal keeps what is finished, and `resume` goes on."""
 
 from __future__ import annotations
 
