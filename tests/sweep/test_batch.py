@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
@@ -92,6 +95,25 @@ def test_a_batched_sweep_gives_the_dataset_of_a_sweep_one_by_one(tmp_path: Path)
         assert (four["relative_residual"] <= 1e-7).all()
     assert set(pd.read_parquet(tmp_path / "four" / "points.parquet")["batch"]) == {4}
     assert set(pd.read_parquet(tmp_path / "one" / "points.parquet")["batch"]) == {1}
+
+
+@pytest.mark.slow
+def test_a_worker_on_ray_is_handed_whole_batches(tmp_path: Path) -> None:
+    """By the command line, in a process of its own. The worker's batch reaches the driver when it joins: each line of
+    the journal hands over four points, or eight."""
+    pytest.importorskip("ray")
+    file, out = tmp_path / "sweep.json", tmp_path / "out"
+    file.write_text(json.dumps(voltages(*range(600, 760, 20))))
+    script = Path(sys.executable).parent / "porefield"
+    command = [str(script), "sweep", "run", str(file), "--out", str(out)]
+    subprocess.run([*command, "--on", "ray", "--workers", "1", "--batch", "4", "--quiet"], check=True, timeout=240)
+    store = SweepStore.open(out)
+    records = store.read_records().values()
+    assert [record.state for record in records] == [PointState.DONE] * 8
+    assert {record.batch for record in records} == {4}
+    handed = [len(event["points"]) for event in store.read_journal() if event["event"] == "begin"]
+    assert sum(handed) == 8
+    assert all(n % 4 == 0 for n in handed)
 
 
 def test_a_point_that_fails_in_a_batch_fails_alone_and_says_why(tmp_path: Path) -> None:
