@@ -26,6 +26,14 @@ class QueueFullError(PorefieldError):
     """The owner has as many unfinished jobs as it may have."""
 
 
+class UnknownJobError(PorefieldError):
+    """There is no such job."""
+
+
+class NotEndedError(PorefieldError):
+    """The job has not ended, and only ended ones can be removed."""
+
+
 @dataclass(frozen=True)
 class Page:
     """A page of a listing; `cursor` leads to the next, None on the last."""
@@ -100,15 +108,30 @@ class JobQueue(Protocol):
         ...
 
     def cancel(self, job_id: str) -> Job:
-        """Dismiss an accepted job at once, ask for it where it runs, leave an ended one alone."""
+        """Dismiss an accepted job at once, ask for it where it runs, leave an ended one alone.
+
+        Raises:
+            UnknownJobError: there is no such job.
+        """
         ...
 
     def delete(self, job_id: str) -> None:
-        """Remove an ended job and its events. The files are the caller's."""
+        """Remove an ended job and its events; nothing happens when it is gone. The files are the caller's: first see
+        `result_in_use`.
+
+        Raises:
+            NotEndedError: it is accepted or running.
+        """
+        ...
+
+    def result_in_use(self, result_id: str) -> bool:
+        """Whether a job answers with the result in the directory of this id: the job of that id, or one whose
+        `result_of` it is. Once False it stays False, so that after `delete` the directory of
+        `job.result_of or job.id` may go."""
         ...
 
     def expired(self, now: datetime) -> Sequence[Job]:
-        """Ended jobs that need not be kept any longer."""
+        """Ended jobs that need not be kept any longer, at most 1000, those that ran out first."""
         ...
 
     def events(self, job_id: str, after: int = 0, limit: int = 200) -> Sequence[JobEvent]:
