@@ -42,8 +42,12 @@ class LocalPlace:
         return (self.folder / key).is_file()
 
     def list(self, prefix: str) -> list[str]:
-        files = [Path(at, name) for at, _, names in os.walk(self.folder / prefix) for name in names]
-        return sorted(path.relative_to(self.folder).as_posix() for path in files if not path.name.startswith("."))
+        found: list[str] = []
+        for at, _, names in os.walk(self.folder / prefix):
+            below = Path(at).relative_to(self.folder)
+            start = "" if below == Path() else f"{below.as_posix()}/"
+            found += (start + name for name in names if not name.startswith("."))
+        return sorted(found)
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:

@@ -20,11 +20,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +31,18 @@ import pandas as pd
 import xarray as xr
 import zarr
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
 
 from ...meshes.errors import PorefieldError
 from ..publish import OutputExistsError
 from ..sweep.model import Dim, Layout, MapVariable, PointRecord, Variable
+from .columns import Columns, put_states
 from .places import Place, Say, place_of
-from .tables import dataset_of, table_of
+from .records import read_batches, read_record, record_key
+from .tables import dataset_of, parquet_of, table_of
 
 CHUNK = 64
-PER_FOLDER = 1000
 MAP_CODEC = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")
 
 
@@ -129,22 +127,26 @@ class SweepStore:
 
     def write_record(self, record: PointRecord) -> None:
         """Make a point finished."""
-        self.place.put(_record_key(record.index), record.model_dump_json().encode())
+        self.place.put(record_key(record.index), record.model_dump_json().encode())
 
     def read_record(self, index: int) -> PointRecord | None:
         """A finished point; None for one that is not, or whose record can't be read and is to be made again."""
-        return self._read_record(_record_key(index))
+        return read_record(self.place, index)
 
     def read_records(self) -> dict[int, PointRecord]:
-        """All finished points by index."""
-        keys = [key for key in self.place.list("records") if key.endswith(".json")]
-        with ThreadPoolExecutor(self.place.readers) as pool:
-            records = pool.map(self._read_record, keys)
-            return {record.index: record for record in records if record is not None}
+        """All finished points by index; of a large sweep more than fits into memory."""
+        return {record.index: record for batch in read_batches(self.place) for record in batch}
+
+    def read_states(self) -> NDArray[np.uint8]:
+        """What became of each point, by numbers of `STATES` (columns.py); 0 for those that are not finished."""
+        states = np.zeros(self.n, np.uint8)
+        for batch in read_batches(self.place):
+            put_states(states, batch)
+        return states
 
     def remove_records(self, indices: Iterable[int]) -> None:
         """Make points unfinished."""
-        self.place.delete(map(_record_key, indices))
+        self.place.delete(map(record_key, indices))
 
     def read_maps(self) -> xr.Dataset:
         """All maps, lazily; points without a record hold the fill value."""
@@ -199,13 +201,11 @@ class SweepStore:
         Returns:
             Where the two are.
         """
-        records = self.read_records()
-        dataset = dataset_of(self.header, self.layout, self.dims, records)
+        columns = self._read_columns()
+        dataset = dataset_of(self.header, self.layout, self.dims, columns)
         with self.place.replaced("dataset.zarr") as partial:
             write_dataset(dataset, partial)
-        table = BytesIO()
-        table_of(self.layout, self.dims, records).to_parquet(table, index=False)
-        self.place.put("points.parquet", table.getvalue())
+        self.place.put("points.parquet", parquet_of(self.layout, self.dims, columns))
         return [self.place.publication("dataset.zarr"), self.place.location("points.parquet")]
 
     def dataset(self) -> xr.Dataset:
@@ -222,7 +222,7 @@ class SweepStore:
 
     def table(self) -> pd.DataFrame:
         """One row per point, as points.parquet has it, made from the records."""
-        return table_of(self.layout, self.dims, self.read_records())
+        return table_of(self.layout, self.dims, self._read_columns())
 
     @cached_property
     def _maps(self) -> dict[str, zarr.Array[Any]]:
@@ -231,12 +231,11 @@ class SweepStore:
         arrays = {name: group[name] for name in self.layout.maps}
         return {name: array for name, array in arrays.items() if isinstance(array, zarr.Array)}
 
-    def _read_record(self, key: str) -> PointRecord | None:
-        data = self.place.get(key)
-        try:
-            return None if data is None else PointRecord.model_validate_json(data)
-        except ValidationError:
-            return None
+    def _read_columns(self) -> Columns:
+        columns = Columns(self.layout, self.n)
+        for batch in read_batches(self.place):
+            columns.add(batch)
+        return columns
 
 
 def open_sweep(url: str | Path) -> xr.Dataset:
@@ -290,10 +289,6 @@ def _layout(data: Mapping[str, Any]) -> Layout:
         space=data["space"],
         attrs=data["attrs"],
     )
-
-
-def _record_key(index: int) -> str:
-    return f"records/{index // PER_FOLDER:03d}/{index:06d}.json"
 
 
 def _json(data: Any) -> bytes:

@@ -26,7 +26,7 @@ from ..executors.in_process import InProcess
 from ..executors.interface import Executor
 from ..executors.local_processes import LocalProcesses
 from ..progress import Cancelled, RunControl
-from ..store.columns import CODES
+from ..store.columns import CODES, counts_of
 from ..store.places import is_url
 from ..store.predict import check_room, predict_bytes
 from ..store.sweep_store import SweepStore
@@ -185,7 +185,7 @@ def _drive(
         store.clear_cancel()
         states = store.read_states()
         tally = Tally(points.n)
-        tally.states.update({s: n for s, code in CODES.items() if code and (n := int((states == code).sum()))})
+        tally.states.update(counts_of(states))
         tell = partial(_tell, tally, on_progress)
         stop = _stopper(store, cancelled)
         computing_s, lost = 0.0, 0
