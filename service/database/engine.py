@@ -17,7 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError as AnyDatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ...meshes.errors import PorefieldError
@@ -163,7 +164,10 @@ def _prepare_postgresql(dbapi_connection: Any, _record: Any) -> None:
 def _told(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except DBAPIError as error:
+        # Of the base class itself: a file that is damaged, or no database. Its other children are faults of ours.
+        if not (isinstance(error, OperationalError | InterfaceError) or type(error) is AnyDatabaseError):
+            raise
         lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
         raise DatabaseError.of(SETTING, "a database that answers", f"{shown(engine.url)}: {lines[0]}") from error
     except PoolTimeoutError as error:
