@@ -116,7 +116,10 @@ class Upload:
         if len(start) >= 4 and {int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")} & {348, 540}:
             return ".nii.gz" if self._unpack is not None else ".nii"
         raise ApiError(
-            415, "unsupported-media-type", "Neither NIfTI nor NRRD", "A .nii, .nii.gz or .nrrd file is expected."
+            415,
+            "unsupported-media-type",
+            "Neither NIfTI nor NRRD",
+            "A NIfTI (.nii, .nii.gz) or NRRD (.nrrd) file is expected.",
         )
 
     def _count(self, chunk: bytes) -> None:

@@ -37,6 +37,12 @@ def configure_logging(log_format: str) -> None:
         logging.getLogger(name).handlers[:] = []
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.error").setLevel(logging.INFO)
+    silence_access_log()
+
+
+def silence_access_log() -> None:
+    """uvicorn's own line for each request shows whole URLs, capability URLs' tokens included; ours shows routes."""
+    logging.getLogger("uvicorn.access").disabled = True
 
 
 def logger() -> Any:

@@ -54,7 +54,7 @@ class Results:
 def safe_file(directory: Path, name: str) -> Path | None:
     """A regular file below a directory; names that leave it, hidden parts and symbolic links lead nowhere."""
     parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or "\\" in name or "\0" in name or "//" in name:
+    if not parts or name.startswith("/") or name.endswith("/") or "\\" in name or "\0" in name or "//" in name:
         return None
     if any(part in (".", "..") or part.startswith(".") for part in parts):
         return None

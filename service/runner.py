@@ -88,7 +88,6 @@ class Runner:
     def start(self) -> None:
         """Begin to claim jobs, in a thread of its own."""
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
-        self.trouble["workers"] = "starting"
         self._thread.start()
 
     def stop(self) -> None:

@@ -11,11 +11,13 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from ...workers.jobs.inputs import check_inputs, inputs_schema, outputs_schema, uploads_of
+from ...meshes.errors import PlanError, Problem
+from ...workers.jobs.inputs import check_inputs, uploads_of
+from ...workers.jobs.schemas import inputs_schema, outputs_schema
 from ..context import Caller, Context, Services, digest, version
 from ..jobs.model import BATCH, INTERACTIVE, Job, JobStatus, NewJob, Process
 from ..jobs.queue import KeyReusedError, QueueFullError
-from ..problems import MEDIA_TYPE, ApiError, WrongField, not_found, responses
+from ..problems import MEDIA_TYPE, ApiError, WrongField, invalid_inputs, not_found, responses
 from .results import result_document
 from .schemas import Execution, Link, ProcessDescription, ProcessList, ProcessSummary, ResultDocument, StatusInfo
 from .schemas import status_info as status_info_of
@@ -110,8 +112,7 @@ def new_job(
     uploads = uploads_of(process.value, execution.inputs)
     missing = [(field, sha) for field, sha in uploads.items() if context.anatomies.get(sha, owner) is None]
     if missing:
-        fields = [WrongField(pointer=field, expected="an upload of this key", got=sha) for field, sha in missing]
-        raise ApiError(422, "invalid-inputs", "The inputs can't be executed", "Unknown uploads.", errors=fields)
+        raise invalid_inputs(PlanError(Problem(field, "an upload of this key", sha) for field, sha in missing))
     shas = tuple(sorted(set(uploads.values())))
     body = execution.model_dump(mode="json")
     return NewJob(

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from porefield.service.app import create_app
+from porefield.service.log import silence_access_log
 from porefield.service.settings import ServiceSettings, load_settings
 
 START_S = 30.0
@@ -21,7 +22,9 @@ START_S = 30.0
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """The URL of an app that is served until the block ends."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
+    silence_access_log()
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, server_header=False)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + START_S

@@ -278,7 +278,9 @@ def test_secrets_do_not_reach_the_log(
             httpx.get(link["href"])
         httpx.get(f"{url}/v1/jobs", headers={"Authorization": "Bearer pfk_wrong"})
     token = link["href"].split("/shared/")[1].split("/")[0]
-    server_lines = [r.getMessage() for r in caplog.records if not r.name.startswith(("httpx", "httpcore"))]
+    server_lines = [
+        f"{r.name} {r.getMessage()}" for r in caplog.records if not r.name.startswith(("httpx", "httpcore"))
+    ]
     told = "\n".join(server_lines) + "".join(capsys.readouterr())
     for secret in (keys["ada"], keys["ada"].split("_")[-1], token, "pfk_wrong"):
         assert secret not in told
