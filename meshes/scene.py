@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,15 @@ class SceneBuilder:
     another `grid` or another source of anatomy is built from scratch.
     """
 
-    def __init__(self, plan: Plan, *, base_dir: Path | None = None, anatomy: Path | None = None) -> None:
-        """Read the plan's anatomy; see `build_scene` for arguments and errors."""
-        self._base_dir, self._anatomy = base_dir or plan.folder, anatomy
+    def __init__(
+        self, plan: Plan, *, base_dir: Path | None = None, anatomy: Path | None = None, most_voxels: int | None = None
+    ) -> None:
+        """Read the plan's anatomy, and choose the grid; see `build_scene` for arguments and errors.
+
+        Args:
+            most_voxels: a larger grid is a PlanError, here and in `build`.
+        """
+        self._base_dir, self._anatomy, self._most_voxels = base_dir or plan.folder, anatomy, most_voxels
         self._plan = plan
         tissues = load_tissues(plan.tissues)
         _check_tissue_names(plan, tissues)
@@ -126,12 +133,16 @@ class SceneBuilder:
         legend = legend_of(plan, self._source)
         check_names(plan, self._source, legend, tissues)
         self._grid, self._grid_notes = solve_grid(plan, self._source, legend)
+        voxels = prod(self._grid.shape)
+        if most_voxels is not None and voxels > most_voxels:
+            raise PlanError.of("grid.spacing_mm", f"at most {most_voxels} voxels", str(voxels))
         self._codes: NDArray[np.uint16] | None = None
 
     def build(self, plan: Plan) -> Scene:
         """The scene of a variant; errors as `build_scene`."""
         if plan.grid != self._plan.grid or not _same_source(plan, self._plan):
-            return SceneBuilder(plan, base_dir=self._base_dir, anatomy=self._anatomy).build(plan)
+            where: dict[str, Any] = {"base_dir": self._base_dir, "anatomy": self._anatomy}
+            return SceneBuilder(plan, **where, most_voxels=self._most_voxels).build(plan)
         tissues = load_tissues(plan.tissues)
         _check_tissue_names(plan, tissues)
         generator = choose_generator(plan.generator)

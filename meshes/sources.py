@@ -139,12 +139,16 @@ def open_scan(settings: LabelMap, tissues: Collection[str], folder: Path | None,
     present = {int(n) for n in np.flatnonzero(np.bincount(image.data.ravel()))}
     entries = label_tissues([n for n in present if n or 0 in names], names, settings.tissue_of, tissues)
     codes, legend = _encode(image.data, entries, settings.background)
+    if anatomy is not None and anatomy.is_dir():  # where that lies on this machine is no part of where a result is from
+        image.provenance["path"] = settings.path
     provenance: dict[str, Any] = {"label_map": image.provenance}
     notes = [Note("no_orientation", text, warning=True) for text in image.notes]
     if settings.body is not None:
         body = read_image(find_file(settings.body, f"{field}.body", *folders), f"{field}.body")
         _check_same_voxels(body, image, f"{field}.body")
         codes[(codes == 0) & (body.data == 0)] = 1
+        if anatomy is not None and anatomy.is_dir():
+            body.provenance["path"] = settings.body
         provenance["body"] = body.provenance
     else:
         text = f"no body mask: everything without a label counts as {settings.background}, outside the body too"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import time
-import traceback
 from collections import deque
 from typing import Any, Self
 
@@ -20,6 +19,7 @@ from .interface import (
     Work,
     WorkerInfo,
     WorkersError,
+    fault_of,
     ready_info,
 )
 
@@ -82,7 +82,7 @@ class InProcess:
 
         try:
             result = self._work.run(task, stop, lambda what: self._events.append(Told(NAME, task_id, what)))
-        except Exception:
-            self._events.append(Failed(NAME, task_id, traceback.format_exc()))
+        except Exception as error:
+            self._events.append(Failed(NAME, task_id, *fault_of(error)))
         else:
             self._events.append(Finished(NAME, task_id, result))

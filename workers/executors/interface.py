@@ -11,6 +11,7 @@ kernels, files that were read and the last solution stay with it. Nothing here k
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
@@ -77,11 +78,22 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """A task raised; the worker lives on. `error` holds the exception's type, text and traceback."""
+    """A task raised; the worker lives on.
+
+    Attributes:
+        error: the exception's type, text and traceback.
+        cause: the exception itself, where it is one that a user can mend.
+    """
 
     worker: str
     task_id: int
     error: str
+    cause: PorefieldError | None = None
+
+
+def fault_of(error: Exception) -> tuple[str, PorefieldError | None]:
+    """`error` and `cause` of a Failed, within the handler of the exception."""
+    return traceback.format_exc(), error if isinstance(error, PorefieldError) else None
 
 
 @dataclass(frozen=True)

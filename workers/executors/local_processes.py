@@ -300,10 +300,9 @@ def _device(slot: int, gpus: float) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": ",".join(known[i] if known else str(i) for i in range(first, first + each))}
 
 
-def _ended(worker: str, task_id: int, how: str, payload: Any) -> Finished | Failed:
-    if how == "failed":
-        return Failed(worker, task_id, payload)
+def _ended(worker: str, task_id: int, how: str, payload: bytes) -> Finished | Failed:
     try:
-        return Finished(worker, task_id, pickle.loads(payload))
+        told = pickle.loads(payload)
+        return Failed(worker, task_id, *told) if how == "failed" else Finished(worker, task_id, told)
     except Exception:  # of a class that can't be made again here: the task's fault, not this process'
         return Failed(worker, task_id, traceback.format_exc())

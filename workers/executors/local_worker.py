@@ -2,8 +2,7 @@
 
 Messages are tuples whose payloads are pickled by themselves, so that one that can't be read is a failed task and not a
 dead worker. From the parent: ("make", name, threads, payload), ("task", number, task_id, payload), ("stop", number),
-("close",). To the parent: ("ready", info), ("unable", text), ("told" | "finished", task_id, payload),
-("failed", task_id, text).
+("close",). To the parent: ("ready", info), ("unable", text), ("told" | "finished" | "failed", task_id, payload).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ...meshes.errors import PorefieldError
-from .interface import Work, WorkerInfo, ready_info
+from .interface import Work, WorkerInfo, fault_of, ready_info
 
 OUT_OF_MEMORY_SCORE = "500"
 """Linux, -1000 to 1000: when memory runs out, the system ends a worker rather than the server (which has 0)."""
@@ -103,8 +102,8 @@ def _run(pipe: Connection, inbox: _Inbox, work: Work, number: int, task_id: int,
 
     try:
         answer = ("finished", task_id, pickle.dumps(work.run(pickle.loads(payload), stop, tell)))
-    except Exception:
-        answer = ("failed", task_id, traceback.format_exc())
+    except Exception as error:
+        answer = ("failed", task_id, pickle.dumps(fault_of(error)))
     pipe.send(answer)
 
 

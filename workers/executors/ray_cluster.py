@@ -24,7 +24,19 @@ from typing import Any, Self
 
 from ...meshes.errors import PorefieldError
 from .environment import environment
-from .interface import Event, Failed, Finished, Joined, Lost, MakeWork, Told, WorkerInfo, WorkersError, ready_info
+from .interface import (
+    Event,
+    Failed,
+    Finished,
+    Joined,
+    Lost,
+    MakeWork,
+    Told,
+    WorkerInfo,
+    WorkersError,
+    fault_of,
+    ready_info,
+)
 
 OBJECT_STORE_BYTES = 200_000_000
 """Of an embedded Ray: results go to the store on disk, so next to nothing passes through shared memory."""
@@ -59,6 +71,8 @@ class RayCluster:
         threads_per_worker: of the numerics on the CPU; each takes one of Ray's CPUs.
         gpus_per_worker: 1 for a GPU of its own, a fraction to share one.
         address: of a running cluster; None starts one here and ends it on closing.
+        most_losses: workers that may die one after the other without a task being finished in between; None for any
+            number of those that were ready, where the caller gives up on what kills them.
     """
 
     def __init__(
@@ -69,6 +83,7 @@ class RayCluster:
         threads_per_worker: int = 1,
         gpus_per_worker: float = 0,
         address: str | None = None,
+        most_losses: int | None = LOSSES_IN_A_ROW,
     ) -> None:
         self._make_work = make_work
         self._wanted = workers
@@ -77,7 +92,8 @@ class RayCluster:
         self._owned = False
         self._workers: dict[str, _Worker] = {}
         self._count, self._submitted = 0, 0
-        self._losses = 0
+        self._losses, self._stillborn = 0, 0
+        self._most_losses = most_losses
         self._last_alive_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -186,7 +202,7 @@ class RayCluster:
             worker.ready = None
             if error is not None:
                 raise WorkersError.of("workers", "a worker that starts", error)
-            worker.info = result
+            worker.info, self._stillborn = result, 0
             return [Joined(name, result)]
         events: list[Event] = [Told(name, task_id, what) for n, task_id, what in untold if n > worker.told]
         worker.told = max([worker.told, *(n for n, _, _ in untold)])
@@ -195,14 +211,17 @@ class RayCluster:
             return events
         task_id = worker.tasks.pop(ref)
         self._losses = 0
-        return [*events, Finished(name, task_id, result) if error is None else Failed(name, task_id, error)]
+        return [*events, Finished(name, task_id, result) if error is None else Failed(name, task_id, *error)]
 
     def _lose(self, name: str, worker: _Worker, fault: Exception) -> Lost:
         del self._workers[name]
         self._losses += not worker.killed
+        self._stillborn += not worker.killed and worker.info is None
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
-        if self._losses > LOSSES_IN_A_ROW:
-            raise WorkersError.of("workers", "workers that stay alive", f"{self._losses} died in a row; {fault}")
+        given_up = self._most_losses is not None and self._losses > self._most_losses
+        if given_up or self._stillborn > LOSSES_IN_A_ROW:
+            died = max(self._losses, self._stillborn)
+            raise WorkersError.of("workers", "workers that stay alive", f"{died} died in a row; {fault}")
         self._start_worker()
         told = "ended on request" if worker.killed else f"{type(fault).__name__}: {reason}"
         return Lost(name, tuple(worker.tasks.values()), told)
@@ -232,7 +251,7 @@ class _Actor:
             return None, traceback.format_exc(), []
         return ready_info(info, self._work), None, []
 
-    def run(self, number: int, task_id: int, task: Any) -> tuple[Any, str | None, list[Any]]:
+    def run(self, number: int, task_id: int, task: Any) -> tuple[Any, tuple[Any, ...] | None, list[Any]]:
         def tell(what: Any) -> None:
             with self._news:
                 self._told += 1
@@ -242,8 +261,8 @@ class _Actor:
         result, error = None, None
         try:
             result = self._work.run(task, lambda: number <= self._stopped, tell)
-        except Exception:
-            error = traceback.format_exc()
+        except Exception as fault:
+            error = fault_of(fault)
         with self._news:
             return result, error, list(self._untold)
 

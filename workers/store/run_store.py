@@ -45,6 +45,11 @@ def write_store(dataset: xr.Dataset, path: Path, *, check: Callable[[], None] = 
     for name in VIEWED:
         check()
         _write_image(root, dataset, name)
+    consolidate(path)
+
+
+def consolidate(path: Path) -> None:
+    """Put a store's metadata in one place: over HTTP, readers can't list what there is."""
     with warnings.catch_warnings():
         # zarr warns that consolidated metadata is not in the specification of v3; readers without it ignore it
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")

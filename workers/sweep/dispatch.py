@@ -86,7 +86,7 @@ class Dispatch:
         """Until everything is finished or `stop` says so; the seconds from the first ready worker to the end.
 
         Raises:
-            SweepError: a fault that no other point would escape.
+            PorefieldError: what no other point would escape: no room for its results, or a fault (SweepError).
         """
         began_s = 0.0
         told_s = 0.0
@@ -118,7 +118,8 @@ class Dispatch:
             case Finished():
                 self.finish(event.worker, event.task_id, event.result)
             case Failed():
-                raise SweepError.of("sweep", "points that can be evaluated and written", event.error)
+                fault = SweepError.of("sweep", "points that can be evaluated and written", event.error)
+                raise event.cause or fault
             case Lost():
                 return self.lose(event)
             case _:

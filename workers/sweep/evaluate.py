@@ -126,16 +126,21 @@ def plan_evaluator(settings: EvaluatorSettings) -> Evaluator:
     return PlanEvaluator(settings)
 
 
+def limited_evaluator(most_voxels: int | None, settings: EvaluatorSettings) -> Evaluator:
+    """The evaluator of plans for a service: a point with more voxels than that fails, before anything is allocated."""
+    return PlanEvaluator(settings, most_voxels)
+
+
 class PlanEvaluator:
     """Solves the plan of each point and measures it as `run_plan` does, without searching for fitting voltages."""
 
-    def __init__(self, settings: EvaluatorSettings) -> None:
+    def __init__(self, settings: EvaluatorSettings, most_voxels: int | None = None) -> None:
         """Read the anatomy and check the base plan; see `build_scene` for errors."""
         self.settings = settings
         base = Plan.model_validate(settings.plan)
         base_dir = Path(settings.base_dir) if settings.base_dir else None
         anatomy = Path(settings.anatomy) if settings.anatomy else None
-        self._scenes = SceneBuilder(base, base_dir=base_dir, anatomy=anatomy)
+        self._scenes = SceneBuilder(base, base_dir=base_dir, anatomy=anatomy, most_voxels=most_voxels)
         scene = self._scenes.build(base)
         self._layout = layout_of(scene, settings.maps)
         self._inputs = inputs_of(scene, settings)

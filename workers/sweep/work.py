@@ -204,14 +204,18 @@ def choose_batch(evaluator: Evaluator, wanted: int | None, points: int) -> int:
     return batch
 
 
+class ChangedInputsError(ResourceError):
+    """A sweep was begun with another anatomy, version or setting than there is now."""
+
+
 def check_inputs(header: SweepHeader, evaluator: Evaluator) -> None:
     """Refuse to go on with a sweep whose anatomy, code or settings changed since it was begun.
 
     Raises:
-        ResourceError: with what to do.
+        ChangedInputsError: with what to do.
     """
     if header.inputs != evaluator.inputs:
-        raise ResourceError.of(
+        raise ChangedInputsError.of(
             "sweep",
             "the anatomy files, versions and settings that the sweep was begun with",
             "other ones: finish it with those, or start a new sweep",

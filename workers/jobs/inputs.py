@@ -1,0 +1,221 @@
+"""Inputs of jobs, as they come from outside: everything is checked that can be without reading an anatomy.
+
+A plan's label map and mask are uploads, named `upload:<sha256>` where a plan file has a path. Any other path is
+refused, so that no file of the server can be read, or be found out about, through a plan.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...meshes.errors import PlanError, PorefieldError, Problem, one_of
+from ...meshes.generators import choose_generator
+from ...meshes.memory import MAX_VOXELS
+from ...meshes.model import shown
+from ...meshes.plan import Plan, load_plan
+from ...meshes.scene import SceneBuilder
+from ...meshes.tissues import load_tissues
+from ..robustness.settings import load_robustness
+from ..sweep.points import Points
+from ..sweep.spec import Axis, Sweep, load_sweep
+from .task import PROCESSES, JobTask
+
+FINEST_MM = 0.01
+"""Smallest voxel: the size of a cell, below which tissue is no continuum."""
+_UPLOAD = re.compile(r"upload:([0-9a-f]{64})")
+_FILES = ("path", "body")
+"""Fields of a label map that name files."""
+
+
+def check_inputs(
+    process: str, inputs: Mapping[str, Any], *, most_voxels: int | None = None, most_points: int | None = None
+) -> None:
+    """Refuse what can't be executed.
+
+    Args:
+        most_voxels: of a phantom's grid; a scan's grid is known when the scan is read.
+        most_points: of a sweep; of a study, at least as many as its electrodes and settings ask for.
+
+    Raises:
+        PorefieldError: a PlanError with one problem for everything found wrong, its fields relative to `inputs`; a
+            GeometryError for electrodes outside of a phantom.
+    """
+    if process not in PROCESSES:
+        raise PlanError.of("process", one_of(PROCESSES, process), process)
+    table, prefix = _plan_of(process, inputs)
+    problems = [Problem(prefix + p.field, p.expected, p.got) for p in _file_problems(table)]
+    plan: Plan | None = None
+    try:
+        with _within(prefix):
+            plan = load_plan(table)
+    except PlanError as error:
+        problems += error.problems
+    if process == "sweep":
+        problems += _problems_of_sweep(inputs, plan, most_points)
+    elif process == "robustness":
+        problems += _problems_of_study(inputs, plan, prefix, most_points)
+    if problems or plan is None:
+        raise PlanError(problems)
+    with _within(prefix):
+        _check_plan(plan, most_voxels)
+
+
+def uploads_of(process: str, inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Field of checked inputs -> SHA-256 of the upload that it names."""
+    table, prefix = _plan_of(process, inputs)
+    label_map = _label_map(table)
+    found = {f"{prefix}anatomy.label_map.{name}": _UPLOAD.fullmatch(str(label_map.get(name))) for name in _FILES}
+    return {field: match[1] for field, match in found.items() if match}
+
+
+def with_files(task: JobTask) -> tuple[dict[str, Any], Path | None]:
+    """A task's inputs with its uploads as files, and the folder to look for them in: that one, and nowhere else.
+
+    Returns:
+        The inputs, and the folder; None without uploads.
+
+    Raises:
+        PlanError: an upload that the task does not bring along.
+    """
+    uploads, inputs = uploads_of(task.process, task.inputs), copy.deepcopy(task.inputs)
+    missing = [Problem(field, "an upload that is there", sha) for field, sha in uploads.items()]
+    missing = [problem for problem in missing if problem.got not in task.anatomies]
+    if missing:
+        raise PlanError(missing)
+    if not uploads:
+        return inputs, None
+    task.anatomy_dir.mkdir(parents=True, exist_ok=True)
+    label_map = _label_map(_plan_of(task.process, inputs)[0])
+    for field, sha in uploads.items():
+        source = Path(task.anatomies[sha]).resolve()
+        name = sha + "".join(source.suffixes[-2:] if source.name.endswith(".gz") else source.suffixes[-1:])
+        label_map[field.rpartition(".")[2]] = name
+        link = task.anatomy_dir / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(source)
+    return inputs, task.anatomy_dir
+
+
+def _plan_of(process: str, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The table of the plan in the inputs, and what stands before its fields in theirs."""
+    if process == "plan" or (process == "robustness" and "plan" not in inputs):
+        return inputs if isinstance(inputs, dict) else dict(inputs), ""
+    plan = inputs.get("plan")
+    if not isinstance(plan, dict):
+        raise PlanError.of("plan", "the plan's table", "nothing" if plan is None else shown(plan))
+    return plan, "plan."
+
+
+def _label_map(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan's label map; empty where it has none, or something else in its place."""
+    anatomy = plan.get("anatomy")
+    label_map = anatomy.get("label_map") if isinstance(anatomy, Mapping) else None
+    return label_map if isinstance(label_map, dict) else {}
+
+
+def _file_problems(plan: Mapping[str, Any]) -> Iterator[Problem]:
+    label_map = _label_map(plan)
+    for name in _FILES:
+        stated = label_map.get(name)
+        if stated is not None and not (isinstance(stated, str) and _UPLOAD.fullmatch(stated)):
+            yield Problem(f"anatomy.label_map.{name}", "an upload, upload:<SHA-256 in lower case>", shown(stated))
+    names = label_map.get("names")
+    if isinstance(names, str) and names != "totalsegmentator":
+        yield Problem("anatomy.label_map.names", "'totalsegmentator', or a table number: name", shown(names))
+
+
+@contextmanager
+def _within(prefix: str) -> Iterator[None]:
+    """Fields of errors about the plan as fields of the inputs."""
+    try:
+        yield
+    except PorefieldError as error:
+        if not prefix:
+            raise
+        raise type(error)(Problem(prefix + p.field, p.expected, p.got) for p in error.problems) from None
+
+
+def _check_plan(plan: Plan, most_voxels: int | None) -> None:
+    """What the plan's own schema does not say: names of the libraries, and a phantom's grid."""
+    if min(plan.grid.spacing_mm) < FINEST_MM:
+        raise PlanError.of("grid.spacing_mm", f"at least {FINEST_MM:g} mm", str(plan.grid.spacing_mm))
+    if plan.anatomy.phantom is None:
+        load_tissues(plan.tissues)
+        choose_generator(plan.generator)
+        return
+    most = MAX_VOXELS if most_voxels is None else most_voxels
+    edges = [float(n) for n in plan.anatomy.phantom.size_mm]
+    if plan.grid.region is not None:
+        corners = zip(plan.grid.region.from_mm, plan.grid.region.to_mm, strict=True)
+        edges = [min(edge, high - low) for edge, (low, high) in zip(edges, corners, strict=True)]
+    roughly = math.prod(max(edge / h, 1.0) for edge, h in zip(edges, plan.grid.spacing_mm, strict=True))
+    if not roughly < 2 * most:  # also what is too large to be counted
+        raise PlanError.of("grid.spacing_mm", f"at most {most} voxels", f"about {roughly:.3g}")
+    SceneBuilder(plan, most_voxels=most_voxels)
+
+
+def _problems_of_sweep(inputs: Mapping[str, Any], plan: Plan | None, most_points: int | None) -> list[Problem]:
+    try:
+        sweep = load_sweep(inputs)
+        points = math.prod(map(_size, sweep.axes)) * (sweep.design.size if sweep.design else 1)
+        if most_points is not None and points > most_points:
+            raise PlanError.of(_largest(sweep), f"at most {most_points} points in all", str(points))
+    except PlanError as error:
+        return error.problems
+    try:
+        if plan is not None:
+            Points(sweep, plan)
+    except PlanError as error:
+        return [problem._replace(field=_named_by(sweep, problem.field)) for problem in error.problems]
+    return []
+
+
+def _named_by(sweep: Sweep, field: str) -> str:
+    """Where a sweep names a field of its plan; the field itself where it doesn't."""
+    for i, axis in enumerate(sweep.axes):
+        if axis.field == field:
+            return f"axes[{i}].field"
+        if field in (axis.fields or ()):
+            return f"axes[{i}].fields"
+    if sweep.design is not None and field in {**(sweep.design.fields or {}), **(sweep.design.table or {})}:
+        return f"design.{'table' if sweep.design.table else 'fields'}"
+    return field
+
+
+def _size(axis: Axis) -> int:
+    """Points along an axis, without making them."""
+    return axis.grid.count if axis.grid is not None else axis.size
+
+
+def _largest(sweep: Sweep) -> str:
+    """The field that asks for most points."""
+    sizes = {f"axes[{i}]": _size(axis) for i, axis in enumerate(sweep.axes)}
+    if sweep.design is not None:
+        sizes["design"] = sweep.design.size
+    return max(sizes, key=lambda field: sizes[field])
+
+
+def _problems_of_study(
+    inputs: Mapping[str, Any], plan: Plan | None, prefix: str, most_points: int | None
+) -> list[Problem]:
+    try:
+        settings = load_robustness(inputs)
+    except PlanError as error:
+        return error.problems
+    problems: list[Problem] = []
+    if plan is not None and not plan.targets:
+        problems.append(Problem(f"{prefix}targets", "a target whose coverage is studied", "none"))
+    if plan is not None and most_points is not None:
+        groups = len(plan.electrodes) if settings.groups == "each" and not settings.placement.together else 1
+        if not any((settings.placement.shift_mm, settings.placement.depth_mm, settings.placement.tilt_deg)):
+            groups = 0
+        points = settings.samples * (groups + 2)
+        if points > most_points:
+            problems.append(Problem("samples", f"at most {most_points} points in all", f"at least {points}"))
+    return problems

@@ -1,0 +1,39 @@
+"""One plan: solved, measured, and published as `porefield run` writes it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ...kernels.solution import SolveStatus
+from ...meshes.plan import load_plan
+from ...meshes.scene import SceneBuilder
+from ..progress import RunProgress
+from ..run import run_scene
+from ..store.run_store import read_summary
+from .inputs import with_files
+from .progress import Reporter
+from .task import JobTask
+
+
+def run_plan_job(task: JobTask, reporter: Reporter) -> None:
+    """Publish result.zarr, summary.json, report.html and coverage.png.
+
+    Raises:
+        PorefieldError: the plan, its anatomy or this machine does not allow it.
+        RunCancelled: stopped; nothing is left.
+    """
+    inputs, folder = with_files(task)
+    plan = load_plan(inputs)
+    reporter.run(RunProgress("prepare", pulses=len(plan.pulses)))
+    start = time.perf_counter()
+    scene = SceneBuilder(plan, anatomy=folder, most_voxels=task.most_voxels).build(plan)
+    timings_s = {"scene": time.perf_counter() - start}
+    result = run_scene(scene, on_progress=reporter.run, cancelled=reporter.stop, timings_s=timings_s)
+    result.write(task.result_dir, on_progress=reporter.run, cancelled=reporter.stop)
+
+
+def about_plan(directory: Path) -> dict[str, Any]:
+    """Whether a plan's result is to be relied on."""
+    return {"converged": read_summary(directory)["status"] == SolveStatus.CONVERGED}
