@@ -173,6 +173,24 @@ def test_a_submission_waits_for_a_removal(
         assert removal.result()
 
 
+def test_an_upload_waits_for_a_removal(engine: Engine, content: Content, clock: Clock) -> None:
+    """Bob finds the file there while Ann's removal is about to delete it."""
+    add_anatomy(engine, upload("ann"), content.place, clock)
+    looked = threading.Event()
+
+    def delete_slowly() -> None:
+        looked.set()
+        time.sleep(0.3)
+        content.delete()
+
+    with ThreadPoolExecutor(1) as pool:
+        removal = pool.submit(remove_anatomy, engine, SHA, "ann", delete_slowly)
+        assert looked.wait(PATIENCE_S)
+        add_anatomy(engine, upload("bob"), content.place, clock)
+        assert removal.result()
+    assert content.path.exists()
+
+
 def test_uploads_are_listed_newest_first_by_pages(engine: Engine, content: Content, clock: Clock) -> None:
     shas = [hashlib.sha256(bytes([n])).hexdigest() for n in range(5)]
     for number, sha256 in enumerate(shas):
