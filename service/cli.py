@@ -1,5 +1,5 @@
 """The command line: `porefield run`, `validate`, `report`, `sweep ...` (sweep_cli.py), `robustness`
-(robustness_cli.py), `schema`, `tissues`; for the service `keys` and `database` (serve_cli.py).
+(robustness_cli.py), `schema`, `tissues`; for the service `serve`, `keys` and `database` (serve_cli.py).
 
 The numerics are imported inside the commands that use them: `porefield --help` should not wait for JAX, and the
 environment (compilation cache, device) has to be set before JAX is imported.
@@ -18,7 +18,8 @@ import typer
 from .environment import configure_numerics
 from .robustness_cli import EXIT_CODES_HELP as ROBUSTNESS_EXIT_CODES
 from .robustness_cli import robustness
-from .serve_cli import database_app, keys_app
+from .serve_cli import EXIT_CODES_HELP as SERVICE_EXIT_CODES
+from .serve_cli import database_app, keys_app, serve
 from .sweep_cli import app as sweep_app
 
 EXIT_CODES_HELP = (
@@ -40,6 +41,7 @@ app.add_typer(sweep_app, name="sweep")
 app.add_typer(keys_app, name="keys")
 app.add_typer(database_app, name="database")
 app.command(epilog=ROBUSTNESS_EXIT_CODES)(robustness)
+app.command(epilog=SERVICE_EXIT_CODES)(serve)
 
 
 class Device(StrEnum):

@@ -19,7 +19,7 @@ from ..workers.jobs.executors import open_executor
 from ..workers.jobs.task import JobTask
 from .anatomy_store import VOXELS_OVER_SOLVE, AnatomyStore, UploadLimits
 from .context import Services
-from .database.engine import reading
+from .database.engine import DatabaseError, reading
 from .database.schema import open_database, upgrade
 from .database.secrets import shared_secret
 from .jobs.model import Job, JobStatus, Process
@@ -152,7 +152,7 @@ def problems(engine: Engine, data: Path, runner: Runner) -> Mapping[str, str]:
     try:
         with reading(engine) as connection:
             connection.execute(text("SELECT 1"))
-    except (SQLAlchemyError, OSError) as error:
+    except (DatabaseError, SQLAlchemyError, OSError) as error:
         found["database"] = type(error).__name__
     if not os.access(data, os.W_OK):
         found["data_dir"] = "can't be written to"

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from ..meshes.errors import PorefieldError, ResourceError
+from .database.engine import DatabaseError
 from .log import logger
 
 MEDIA_TYPE = "application/problem+json"
@@ -118,7 +119,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(PorefieldError)
     async def refused(request: Request, error: PorefieldError) -> JSONResponse:
         refusal = invalid_inputs(error)
-        if isinstance(error, ResourceError):
+        if isinstance(error, DatabaseError):
+            logger().error("database out of reach", reason=str(error))
+            detail = "The server can't reach its database; try again."
+            refusal = ApiError(503, "unavailable", "Not available for now", detail, headers={"Retry-After": "5"})
+        elif isinstance(error, ResourceError):
             refusal = ApiError(507, "no-room", "The server has no room for it", str(error))
         return respond(request, refusal)
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..meshes.errors import PorefieldError
 from ..workers.executors.interface import Event, Executor, Failed, Finished, Joined, Lost, Told, WorkersError
+from .database.engine import DatabaseError
 from .jobs.model import Job, JobStatus
 from .jobs.queue import JobQueue, LeaseLostError
 from .log import logger
@@ -28,6 +29,7 @@ from .metrics import Metrics
 from .problems import job_problem
 from .settings import ServiceSettings
 
+OUT_OF_REACH = (DatabaseError, SQLAlchemyError)
 POLL_S = 0.05
 TELL_EVERY_S = 0.5
 """Progress is noted, and a cancellation looked for, so often."""
@@ -127,7 +129,7 @@ class Runner:
                     self._claim(executor)
                     self._tidy_now_and_then(now_s)
                 self.trouble.pop("database", None)
-            except SQLAlchemyError as error:
+            except OUT_OF_REACH as error:
                 self._without_database(executor, error, now_s)
             if not self._stopping.is_set():
                 continue
@@ -278,7 +280,7 @@ class Runner:
         self._workers.pop(running.worker, None)
         executor.kill(running.worker)
 
-    def _without_database(self, executor: Executor, error: SQLAlchemyError, now_s: float) -> None:
+    def _without_database(self, executor: Executor, error: Exception, now_s: float) -> None:
         """Go on for as long as our leases hold; what outlives its lease may be someone else's by now."""
         if "database" not in self.trouble:
             logger().error("database out of reach", reason=type(error).__name__)
@@ -300,7 +302,7 @@ class Runner:
 
     def _give_all_back(self, reason: str) -> None:
         for running in self._running():
-            with suppress(SQLAlchemyError):
+            with suppress(*OUT_OF_REACH):
                 self._release(running.job, reason)
         self._workers.clear()
 

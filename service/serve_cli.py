@@ -1,4 +1,4 @@
-"""`porefield keys` and `porefield database`: what an operator of the service does besides serving."""
+"""`porefield serve`, `porefield keys` and `porefield database`: what an operator of the service does."""
 
 from __future__ import annotations
 
@@ -148,3 +148,35 @@ def _text(value: Any) -> Any:
 
 def _minute(time: datetime | None) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC" if time else "never"
+
+
+def serve(
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings; the environment goes over it.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for any free one; 8000 by default.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Uploads, results, SQLite; ./porefield-data by default.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; 1 by default.")] = None,
+    executor: Annotated[str | None, typer.Option(help="processes (by default), ray or in_process.")] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Show all settings, then exit.")] = False,
+) -> None:
+    """Serve planning jobs over HTTP; without any set-up on this machine. docs/service.md tells the rest."""
+    import json
+
+    from .environment import configure_numerics
+    from .outcomes import told_errors
+    from .settings import load_settings
+
+    configure_numerics()  # worker processes inherit where compiled kernels are kept
+    options = {"host": host, "port": port, "data_dir": data_dir, "workers": workers, "executor": executor}
+    with told_errors(as_json=False, codes=ERROR_CODES):
+        settings = load_settings(config, **options)
+        if print_config:
+            typer.echo(json.dumps(settings.model_dump(mode="json"), indent=2))
+            return
+        from .server import run_server
+
+        listened = run_server(settings)
+    if not listened:
+        raise typer.Exit(ExitCode.RESOURCES)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import signal
 import socket
-from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
 import typer
 import uvicorn
 
-from .environment import configure_numerics
-from .outcomes import told_errors
-from .settings import ServiceSettings, load_settings
+from .app import create_app
+from .log import configure_logging
+from .settings import ServiceSettings
 
 GRACE_S = 5
 """Open connections may take so long to end once the server was told to stop; jobs have `drain_s` after that."""
@@ -42,31 +40,15 @@ class Server(uvicorn.Server):
                 typer.echo(f"porefield listens on {url} ({keys}); documentation at {url}/v1/docs", err=True)
 
 
-def serve(
-    config: Annotated[Path | None, typer.Option(help="TOML file of settings; the environment goes over it.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any free one. 8000.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Uploads, results and SQLite. ./porefield-data.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes. 1.")] = None,
-    executor: Annotated[str | None, typer.Option(help="processes (default), ray or in_process.")] = None,
-    print_config: Annotated[bool, typer.Option("--print-config", help="Show all settings and exit.")] = False,
-) -> None:
-    """Serve planning jobs over HTTP. Works without any set-up on this machine; docs/service.md tells the rest.
+def run_server(settings: ServiceSettings) -> bool:
+    """Serve until the process is told to stop; whether it ever listened.
 
-    Research software, not a medical device.
+    Raises:
+        PorefieldError: settings that must not be started, a database or data folder that can't be used.
     """
-    configure_numerics()
-    with told_errors(as_json=False):
-        settings = load_settings(config, host=host, port=port, data_dir=data_dir, workers=workers, executor=executor)
-        if print_config:
-            typer.echo(json.dumps(settings.model_dump(mode="json"), indent=2))
-            return
-        from .app import create_app
-        from .log import configure_logging
-
-        configure_logging(settings.log_format)
-        app = create_app(settings)
-    uvicorn_config = uvicorn.Config(
+    configure_logging(settings.log_format)
+    app = create_app(settings)
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -76,7 +58,9 @@ def serve(
         timeout_graceful_shutdown=GRACE_S,
         proxy_headers=settings.public_url is not None,
     )
-    server = Server(uvicorn_config, settings, app.state.services)
+    server = Server(config, settings, app.state.services)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn raises the signal anew once it has shut down in order; by then it has been heeded
+        signal.signal(number, lambda *_: None)
     server.run()
-    if not server.started:
-        raise typer.Exit(1)
+    return server.started
