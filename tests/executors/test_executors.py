@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from porefield.meshes.errors import PlanError
+from porefield.meshes.errors import PlanError, Problem
 from porefield.workers.executors.in_process import InProcess
+from porefield.workers.executors.in_thread import InThread
 from porefield.workers.executors.interface import (
     Executor,
     Failed,
@@ -35,13 +36,14 @@ pytestmark = [
 Make = Callable[[MakeWork], Executor]
 MAKERS: dict[str, Make] = {
     "in_process": InProcess,
+    "in_thread": InThread,
     "processes": lambda make_work: LocalProcesses(make_work, workers=1),
     "ray": lambda make_work: RayCluster(make_work, workers=1),
 }
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("processes", "ray")]
 
 
-@pytest.fixture(params=["in_process", *SLOW])
+@pytest.fixture(params=["in_process", "in_thread", *SLOW])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     with MAKERS[request.param](counting) as made:
         yield made
@@ -106,8 +108,22 @@ def test_stopping_a_worker_ends_the_tasks_that_it_has_and_no_later_ones(executor
     executor.stop("nobody")
 
 
-def test_a_worker_that_can_not_be_made_says_why() -> None:
-    with pytest.raises(PlanError, match="one that can be read"), InProcess(unable):
+def test_what_a_user_can_mend_comes_as_it_was_raised(executor: Executor) -> None:
+    (joined,) = gather(executor, 1)
+    assert isinstance(joined, Joined)
+    for task_id, task in ((1, "refuse"), (2, "fail")):
+        executor.submit(joined.worker, task_id, task)
+    refused, failed = gather(executor, 2)
+    assert isinstance(refused, Failed)
+    assert isinstance(refused.cause, PlanError)
+    assert refused.cause.problems == [Problem("task", "another", "refuse")]
+    assert isinstance(failed, Failed)
+    assert failed.cause is None
+
+
+@pytest.mark.parametrize("kind", [InProcess, InThread])
+def test_a_worker_that_can_not_be_made_says_why(kind: Make) -> None:
+    with pytest.raises(PlanError, match="one that can be read"), kind(unable):
         pass
 
 
@@ -126,11 +142,21 @@ def test_a_running_task_hears_that_it_is_to_stop() -> None:
     assert event.result == "stopped"
 
 
-def test_this_process_is_not_ended() -> None:
-    with InProcess(counting) as executor:
-        gather(executor, 1)
+@pytest.mark.parametrize("kind", [InProcess, InThread])
+def test_this_process_is_not_ended(kind: Make) -> None:
+    with kind(counting) as executor:
+        (joined,) = gather(executor, 1)
         with pytest.raises(WorkersError, match="one with processes"):
-            executor.kill("local-0")
+            executor.kill(joined.worker)
+
+
+def test_a_thread_tells_while_its_task_runs_and_ends_with_its_executor() -> None:
+    with InThread(counting) as executor:
+        gather(executor, 1)
+        executor.submit("thread-0", 1, "wait and tell")
+        assert not any(isinstance(e, Finished) for e in until(executor, Told))
+        start = time.monotonic()
+    assert time.monotonic() - start < 3
 
 
 def test_a_process_that_can_not_make_its_work_says_why(make: Make) -> None:

@@ -23,6 +23,8 @@ class Counting:
     def run(self, task: Any, stop: Stop, tell: Tell) -> Any:
         self.count += 1
         match task:
+            case "refuse":
+                raise PlanError.of("task", "another", "refuse")
             case "fail":
                 raise ValueError("as asked")
             case "wait" | "wait and tell":

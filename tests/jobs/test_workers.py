@@ -145,28 +145,22 @@ from porefield.workers.jobs.memory import Keeper, resident_bytes
 from porefield.workers.run import run_plan
 from tests.sweep.stub import PLAN
 
-keeper, most, evicted = Keeper(spare_bytes=60_000_000), 0, 0
-for n in range(14, 30):
+keeper, freed = Keeper(spare_bytes=60_000_000), []
+for n in range(14, 34):
     plan = copy.deepcopy(PLAN)
     plan["anatomy"]["phantom"]["size_mm"] = [16, 16, n]
     run_plan(load_plan(plan))
-    evicted += keeper.settle()
-    first = first if n > 14 else resident_bytes()
-print(evicted, (resident_bytes() - first) // 1_000_000)
+    before = resident_bytes()
+    if keeper.settle():
+        freed.append((before - resident_bytes()) / 1e6)
+print(*freed)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-    evicted, growth_mb = map(int, done.stdout.split())
-    assert evicted >= 1
-    assert (
-        growth_mb < 200
-    )  # two shapes' worth of compiling over the bound; without emptying it is more, and no end of it
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=300)
+    freed_mb = [float(word) for word in done.stdout.split()]
+    assert freed_mb
+    assert min(freed_mb) > 30, freed_mb  # half of what had to come together
 
 
 def test_evicting_forgets_couplings(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from porefield.meshes import (
     build_scene,
     load_plan,
 )
+from porefield.meshes.errors import PlanError
+from porefield.meshes.scene import SceneBuilder
 
 from .conftest import asymmetric_labels, ras_affine, scan_plan
 from .test_readers import ROTATIONS, stored_otherwise
@@ -212,14 +214,29 @@ def test_the_anatomy_of_a_run_goes_before_the_plan(
     expected = scene_of(plan).tissue
     monkeypatch.delenv("SOME_FOLDER", raising=False)
     plan["anatomy"]["label_map"]["path"] = "${SOME_FOLDER}/deep/labels.nii.gz"
-    for anatomy in (path, tmp_path):
-        np.testing.assert_array_equal(scene_of(plan, anatomy=anatomy).tissue, expected)
+    for anatomy, told in ((path, str(path)), (tmp_path, "${SOME_FOLDER}/deep/labels.nii.gz")):
+        scene = scene_of(plan, anatomy=anatomy)
+        np.testing.assert_array_equal(scene.tissue, expected)
+        # a folder may lie anywhere: a sweep goes on with the same files on another machine
+        assert scene.provenance["label_map"]["path"] == told
     with pytest.raises(AnatomyError, match="SOME_FOLDER is not set"):
         scene_of(plan)
     (tmp_path / "deep").mkdir()
     path.rename(tmp_path / "deep" / "labels.nii.gz")
     monkeypatch.setenv("SOME_FOLDER", str(tmp_path))
     np.testing.assert_array_equal(scene_of(plan).tissue, expected)
+
+
+def test_a_limit_on_voxels_holds_for_variants_too(phantom_plan: dict[str, Any]) -> None:
+    plan = load_plan(phantom_plan)
+    voxels = scene_of(phantom_plan).tissue.size
+    with pytest.raises(PlanError, match=f"at most {voxels - 1} voxels; got {voxels}"):
+        SceneBuilder(plan, most_voxels=voxels - 1)
+    builder = SceneBuilder(plan, most_voxels=voxels)
+    assert builder.build(plan).tissue.size == voxels
+    phantom_plan["grid"] = {"spacing_mm": [h / 2 for h in plan.grid.spacing_mm]}
+    with pytest.raises(PlanError, match=f"got {8 * voxels}"):
+        builder.build(load_plan(phantom_plan))
 
 
 # Notes

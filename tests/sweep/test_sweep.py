@@ -15,7 +15,7 @@ from porefield.workers.publish import OutputExistsError
 from porefield.workers.store.files import BusyError
 from porefield.workers.store.sweep_store import SweepStore, open_sweep
 from porefield.workers.sweep.drive import resume_sweep, run_sweep
-from porefield.workers.sweep.model import PointState
+from porefield.workers.sweep.model import PointRecord, PointState
 from porefield.workers.sweep.points import Points
 from porefield.workers.sweep.progress import SweepProgress
 from porefield.workers.sweep.spec import load_sweep
@@ -125,6 +125,15 @@ def test_only_one_driver_at_a_time(tmp_path: Path) -> None:
     with store.lease("someone"), pytest.raises(BusyError, match="run by someone"):
         resume_sweep(tmp_path / "out", make_evaluator=stub())
     assert not store.running()
+
+
+def test_a_store_without_room_ends_a_sweep_with_that_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: SweepStore, record: PointRecord) -> None:
+        raise ResourceError.of("out", "room to write a record", "none")
+
+    monkeypatch.setattr(SweepStore, "write_record", full)
+    with pytest.raises(ResourceError, match="room to write a record"):
+        run_sweep(load_sweep(voltages(500)), tmp_path / "out", make_evaluator=stub())
 
 
 def test_changed_inputs_are_refused(tmp_path: Path) -> None:
