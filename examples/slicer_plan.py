@@ -46,7 +46,7 @@ def make_plan(upload: str, names: dict[int, str], electrodes: list[dict[str, Any
 
 def call(method: str, path: str, **how: Any) -> requests.Response:
     """One request; what the server says of an error is shown."""
-    headers = {**({"X-API-Key": KEY} if KEY else {}), **how.pop("headers", {})}
+    headers = {**({"Authorization": f"Bearer {KEY}"} if KEY else {}), **how.pop("headers", {})}
     answer = requests.request(method, f"{SERVER}/v1{path}", headers=headers, timeout=120, **how)
     if not answer.ok:
         raise RuntimeError(answer.json().get("detail") or answer.text)

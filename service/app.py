@@ -72,7 +72,7 @@ def create_app(settings: ServiceSettings, *, parts: Parts | None = None, start_r
     for router in (landing.router, processes.router, jobs.router, results.router, results.shared, anatomies.router):
         app.include_router(router, prefix=API)
     app.include_router(health.router)
-    _describe_problems(app)
+    _describe(app, settings.protected)
     app.add_middleware(BodyLimit, limit=_body_limit(settings))
     app.add_middleware(
         CORSMiddleware,
@@ -80,7 +80,6 @@ def create_app(settings: ServiceSettings, *, parts: Parts | None = None, start_r
         allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
         allow_headers=[
             "Authorization",
-            "X-API-Key",
             "Content-Type",
             "Range",
             "If-None-Match",
@@ -112,8 +111,9 @@ def _body_limit(settings: ServiceSettings):
     return limit
 
 
-def _describe_problems(app: FastAPI) -> None:
-    """Put the schema of problem details into the OpenAPI document, in place of FastAPI's own shape of a 422."""
+def _describe(app: FastAPI, protected: bool) -> None:
+    """Put the schema of problem details into the OpenAPI document, in place of FastAPI's own shape of a 422; leave API
+    keys out where none is asked for."""
     original = app.openapi
 
     def openapi() -> dict[str, object]:
@@ -126,6 +126,10 @@ def _describe_problems(app: FastAPI) -> None:
             components["Problem"] = problem
             for name in ("HTTPValidationError", "ValidationError"):
                 components.pop(name, None)
+            if not protected:
+                schema["components"].pop("securitySchemes", None)
+                for operation in (o for path in schema["paths"].values() for o in path.values()):
+                    operation.pop("security", None)
             app.openapi_schema = schema
         return app.openapi_schema
 

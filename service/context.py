@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Engine
 
 from .anatomy_store import AnatomyStore
@@ -28,7 +28,6 @@ from .settings import ServiceSettings
 LOCAL = "local"
 """The owner of everything on an unprotected server."""
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="API key as `Authorization: Bearer KEY`.")
-_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="key", description="API key in a header.")
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,6 @@ def caller(
     request: Request,
     context: Context,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
-    header: Annotated[str | None, Depends(_HEADER)],
 ) -> str:
     """Whose jobs and uploads a request may see: the id of its API key. Counts against the caller's rate.
 
@@ -72,7 +70,7 @@ def caller(
     if not context.settings.protected:
         context.rates.take(address)
         return LOCAL
-    secret = bearer.credentials if bearer else header
+    secret = bearer.credentials if bearer else None
     key = authenticate(context.engine, secret) if secret else None
     if key is None:
         context.rates.take(address)  # so that guessing is slow

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from ..meshes.errors import PorefieldError, ResourceError
 from .database.engine import DatabaseError
@@ -136,6 +137,8 @@ def install(app: FastAPI) -> None:
         status = HTTPStatus(error.status_code)
         kind = status.phrase.lower().replace(" ", "-")
         headers = dict(error.headers or {})
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(_methods(request))
         return respond(request, ApiError(status, kind, status.phrase, str(error.detail), headers=headers))
 
     @app.exception_handler(Exception)
@@ -143,6 +146,15 @@ def install(app: FastAPI) -> None:
         logger().error("unexpected error", path=request.url.path, exc_info=error)
         detail = "The server failed; its log says why."
         return respond(request, ApiError(500, "internal-error", "Internal server error", detail))
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path takes; Starlette names only the methods of the first route that has it."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= set(getattr(route, "methods", None) or ())
+    return sorted(found)
 
 
 def respond(request: Request, error: ApiError) -> JSONResponse:

@@ -44,7 +44,12 @@ async def upload_anatomy(
     owner: Caller,
     filename: Annotated[str, Query(max_length=200, description="Name for people; plays no part in anything.")] = "",
     expected: Annotated[
-        str | None, Header(alias="X-Content-SHA256", description="Refused where the bytes have another hash.")
+        str | None,
+        Header(
+            alias="X-Content-SHA256",
+            pattern="^[0-9a-fA-F]{64}$",
+            description="Refused where the bytes have another hash.",
+        ),
     ] = None,
 ) -> AnatomyInfo:
     """Upload a label map or a mask. The same bytes again give the same entry, and cost no room."""

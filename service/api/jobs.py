@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime, BeforeValidator
 
 from ...meshes.errors import PorefieldError
 from ..context import Caller, Context, Services, job_of
@@ -19,8 +19,27 @@ from ..problems import ApiError, WrongField, responses
 from .schemas import JobList, Link, StatusInfo, status_info
 from .urls import base_of
 
+
+def _rfc3339(value: Any) -> Any:
+    """A number is a time for pydantic, but not in this API."""
+    if isinstance(value, str) and "T" not in value.upper():
+        raise ValueError("expected a time such as 2026-01-31T12:00:00Z")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 router = APIRouter(tags=["jobs"])
 KEEPALIVE_S = 15.0
+EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "Number of the event; for Last-Event-ID."},
+        "event": {"type": "string", "enum": ["status", "progress"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "retry": {"type": "integer"},
+    },
+}
+"""An event as OpenAPI 3.2 describes streams."""
 POLL_S, SLOWEST_POLL_S = 0.25, 1.0
 
 
@@ -31,8 +50,8 @@ def list_jobs(
     owner: Caller,
     status: Annotated[list[JobStatus] | None, Query(description="Only these states.")] = None,
     process: Annotated[list[Process] | None, Query(alias="processID", description="Only these processes.")] = None,
-    since: Annotated[datetime | None, Query(description="Submitted at this time or later.")] = None,
-    until: Annotated[datetime | None, Query(description="Submitted before this time.")] = None,
+    since: Annotated[Time | None, Query(description="Submitted at this time or later.")] = None,
+    until: Annotated[Time | None, Query(description="Submitted before this time.")] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="Jobs a page.")] = 50,
     cursor: Annotated[str | None, Query(max_length=500, description="From the link 'next'.")] = None,
 ) -> JobList:
@@ -81,7 +100,7 @@ def remove_job(context: Services, job_id: str, result: str) -> None:
     operation_id="followEvents",
     response_class=StreamingResponse,
     responses={
-        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Server-sent events"},
+        200: {"content": {"text/event-stream": {"itemSchema": EVENT}}, "description": "Server-sent events"},
         **responses(401, 404, 422, 429),
     },
 )

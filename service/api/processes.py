@@ -17,7 +17,7 @@ from ...workers.jobs.schemas import inputs_schema, outputs_schema
 from ..context import Caller, Context, Services, digest, version
 from ..jobs.model import BATCH, INTERACTIVE, Job, JobStatus, NewJob, Process
 from ..jobs.queue import KeyReusedError, QueueFullError
-from ..problems import MEDIA_TYPE, ApiError, WrongField, invalid_inputs, not_found, responses
+from ..problems import MEDIA_TYPE, ApiError, invalid_inputs, not_found, responses
 from .results import result_document
 from .schemas import Execution, Link, ProcessDescription, ProcessList, ProcessSummary, ResultDocument, StatusInfo
 from .schemas import status_info as status_info_of
@@ -33,7 +33,7 @@ TITLES = {
 }
 
 
-@router.get("/processes", operation_id="listProcesses")
+@router.get("/processes", operation_id="listProcesses", responses=responses(401, 429))
 def list_processes(request: Request, context: Context, owner: Caller) -> ProcessList:
     """All processes."""
     base = base_of(request, context)
@@ -70,7 +70,12 @@ async def execute(
     owner: Caller,
     prefer: Annotated[str | None, Header(description="'wait=SECONDS' waits for the result; else asynchronous.")] = None,
     idempotency_key: Annotated[
-        str | None, Header(description="Makes retries safe: the same key and body give the same job.")
+        str | None,
+        Header(
+            min_length=1,
+            max_length=MOST_KEY_LENGTH,
+            description="Makes retries safe: the same key and body give the same job.",
+        ),
     ] = None,
 ) -> Response:
     """Accept a job. With `Prefer: wait=SECONDS` the answer is the result where it is there in time, else the job."""
@@ -100,13 +105,6 @@ def new_job(
     Raises:
         ApiError: 422 with the fields that are wrong.
     """
-    if idempotency_key is not None and not 1 <= len(idempotency_key) <= MOST_KEY_LENGTH:
-        wrong = WrongField(
-            pointer="header.Idempotency-Key",
-            expected=f"1 to {MOST_KEY_LENGTH} characters",
-            got=f"{len(idempotency_key)}",
-        )
-        raise ApiError(422, "invalid-request", "The request is not as the API describes it", errors=[wrong])
     limits = context.settings
     check_inputs(process.value, execution.inputs, most_voxels=limits.max_voxels, most_points=limits.max_points)
     uploads = uploads_of(process.value, execution.inputs)

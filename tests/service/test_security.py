@@ -58,15 +58,15 @@ def test_requests_without_a_valid_key_are_refused(protected: tuple[str, dict[str
         {},
         {"Authorization": "Bearer nonsense"},
         {"Authorization": f"Bearer {tampered}"},
-        {"X-API-Key": keys["gone"]},
+        {"Authorization": f"Bearer {keys['gone']}"},
         {"Authorization": f"Basic {keys['ada']}"},
     ):
         answer = httpx.get(f"{url}/v1/jobs", headers=headers)
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert answer.headers["content-type"] == "application/problem+json"
-    for headers in ({"X-API-Key": keys["ada"]}, {"Authorization": f"Bearer {keys['ada']}"}):
-        assert httpx.get(f"{url}/v1/jobs", headers=headers).status_code == 200
+    headers = {"Authorization": f"Bearer {keys['ada']}"}
+    assert httpx.get(f"{url}/v1/jobs", headers=headers).status_code == 200
     for path in ("/health/live", "/health/ready", "/metrics", "/v1/"):
         assert httpx.get(f"{url}{path}").status_code == 200
 
@@ -108,7 +108,9 @@ def test_unfinished_jobs_of_a_key_are_bounded(protected: tuple[str, dict[str, st
     with Client(url, keys["bela"]) as bela:
         slow = [bela.submit("plan", plan(900 + i, grid={"spacing_mm": 0.4})) for i in range(3)]
         answer = httpx.post(
-            f"{url}/v1/processes/plan/execution", json={"inputs": plan(990)}, headers={"X-API-Key": keys["bela"]}
+            f"{url}/v1/processes/plan/execution",
+            json={"inputs": plan(990)},
+            headers={"Authorization": f"Bearer {keys['bela']}"},
         )
         assert answer.status_code == 429
         assert int(answer.headers["Retry-After"]) > 0
