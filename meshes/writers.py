@@ -19,7 +19,7 @@ def nifti_bytes(data: NDArray[Any], affine: NDArray[np.float64], description: st
         data: uint8 or float32, shape (nx, ny, nz). affine: (4, 4), voxel centre index -> patient RAS mm.
         description: at most 79 bytes of ASCII; longer text is cut.
     """
-    image = nib.Nifti1Image(np.ascontiguousarray(data), affine)  # pyright: ignore[reportPrivateImportUsage]
+    image = nib.Nifti1Image(np.ascontiguousarray(data), affine)
     image.header.set_xyzt_units(xyz="mm")
     image.set_sform(affine, code=1)  # scanner coordinates
     image.set_qform(affine, code=1)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..meshes.errors import AnatomyError
 from ..workers.jobs.executors import open_executor
 from ..workers.jobs.task import JobTask
+from ..workers.publish import recover
 from .anatomy_store import VOXELS_OVER_SOLVE, AnatomyStore, UploadLimits
 from .context import Services
 from .database.engine import DatabaseError, reading
@@ -132,6 +133,7 @@ def job_finished(
         summary = results.file(job, "summary.json")
         if summary is not None:
             metrics.note_plan(json.loads(summary.read_text(encoding="utf-8")))
+    recover(results.of(job))  # what a worker that died while publishing left beside its result
     Results(work).remove(job.id)
     for sha256 in job.anatomies:
         anatomies.tidy(sha256)

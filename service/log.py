@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -50,10 +51,10 @@ def logger() -> Any:
     return structlog.get_logger("porefield")
 
 
-def hide_secrets(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def hide_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Blank the values of fields that hold secrets."""
     return {name: "***" if name.lower() in SECRETS else value for name, value in event.items()}
 
 
-def _drop_meta(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def _drop_meta(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {name: value for name, value in event.items() if name not in ("_record", "_from_structlog")}

@@ -103,7 +103,7 @@ def job_problem(error: Mapping[str, Any], job_url: str) -> dict[str, Any]:
     return Problem(
         type=f"/problems/job/{kind}",
         title="The job failed",
-        status=int(error.get("status", 422 if fields else 500)),
+        status=507 if error.get("kind") == "ResourceError" else 422 if fields else 500,
         detail=str(error.get("message", "")),
         instance=job_url,
         errors=fields,

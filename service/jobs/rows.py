@@ -69,7 +69,7 @@ def insert_job(connection: Connection, job: Job, new: NewJob) -> Stored:
     values = {field.name: getattr(job, field.name) for field in dataclasses.fields(Job)}
     values |= {"process": job.process.value, "status": job.status.value, "anatomies": list(job.anatomies)}
     values |= {"idempotency_key": new.idempotency_key, "body_hash": new.body_hash, "last_event": 1}
-    connection.execute(insert(JobRow).values(**values))
+    connection.execute(insert(JobRow), values)  # `.values()` took five times as long
     _tell(connection, job.id, 1, STATUS, job.created, {"status": job.status.value})
     return Stored(job, 1, new.body_hash)
 
@@ -113,7 +113,7 @@ def change(
         values["status"] = values["status"].value
     # The state again: should a lock ever fail to hold, a job that has ended still does not change.
     whose = (JobRow.id == job.id) & (JobRow.status == job.status.value) & (JobRow.last_event == before.last_event)
-    if connection.execute(update(JobRow).where(whose).values(**values)).rowcount != 1:
+    if connection.execute(update(JobRow).where(whose), values).rowcount != 1:
         raise PorefieldError.of("status", f"job {job.id} unchanged since it was locked", "another state")
     if event is not None:
         _tell(connection, job.id, number, event[0], now, event[1])
@@ -137,7 +137,7 @@ def plain_json(field: str, value: dict[str, Any]) -> dict[str, Any]:
 
 def _tell(connection: Connection, job_id: str, number: int, kind: str, now: datetime, data: dict[str, Any]) -> None:
     values = {"job_id": job_id, "number": number, "kind": kind, "created": now, "data": data}
-    connection.execute(insert(EventRow).values(**values))
+    connection.execute(insert(EventRow), values)
 
 
 def _prune(connection: Connection, job_id: str, number: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,19 @@ def test_the_sweep_runs(blocks: dict[str, str], folder: Path) -> None:
     assert "9 of 9 points finished: 7 done, 0 failed, 2 skipped" in told
     printed = run(sys.executable, "-W", "error", "-c", blocks["sweep.py"], cwd=folder)
     assert len(re.findall(r"0\.\d+|1\.", printed)) == 3
+
+
+@pytest.mark.slow
+def test_the_server_starts_and_answers(blocks: dict[str, str], folder: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    script = blocks["serve.sh"].replace("8000", port).replace("porefield serve", f"porefield serve --port {port}")
+    run("sh", "-eu", "-c", script, cwd=folder)
+    document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert document["summary"]["status"] == "converged"
+    assert document["store"].endswith("/result.zarr")
+    assert (folder / "porefield-data" / "porefield.sqlite").exists()
 
 
 @pytest.mark.slow
