@@ -301,6 +301,6 @@ def small_nifti() -> bytes:
 
     data = np.zeros((7, 6, 5), np.uint8)
     data[1:6, 1:5, 1:4] = 1
-    image = nib.Nifti1Image(data, np.diag([2.0, 2.0, 2.0, 1.0]))  # pyright: ignore[reportPrivateImportUsage]
+    image = nib.Nifti1Image(data, np.diag([2.0, 2.0, 2.0, 1.0]))
     image.header.set_xyzt_units("mm")
     return gzip.compress(image.to_bytes(), mtime=0)

@@ -61,7 +61,7 @@ def test_the_same_bytes_are_kept_once(client: Client, tmp_path: Path) -> None:
 def test_uploads_are_listed_by_pages_and_forgotten(client: Client, tmp_path: Path) -> None:
     uses = []
     for value in range(3):
-        image = nib.Nifti1Image(np.full((3, 4, 5), value, np.uint8), np.eye(4))  # pyright: ignore[reportPrivateImportUsage]
+        image = nib.Nifti1Image(np.full((3, 4, 5), value, np.uint8), np.eye(4))
         image.header.set_xyzt_units("mm")
         image.set_sform(np.eye(4), code=1)
         (tmp_path / "x.nii").write_bytes(image.to_bytes())
@@ -170,7 +170,7 @@ def scan() -> bytes:
     data[:2, :2, :2] = 0
     affine = np.eye(4)
     affine[:3, 3] = (-7.5, 0.5, 100.5)
-    image = nib.Nifti1Image(data, affine)  # pyright: ignore[reportPrivateImportUsage]
+    image = nib.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, code=1)
     return gzip.compress(image.to_bytes(), mtime=0)
