@@ -32,18 +32,15 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
-from zarr.codecs import BloscCodec
 
 from ...meshes.errors import PorefieldError
 from ..publish import OutputExistsError
 from ..sweep.model import Dim, Layout, MapVariable, PointRecord, Variable
 from .columns import Columns, put_states
+from .maps import create_maps
 from .places import Place, Say, place_of
 from .records import read_batches, read_record, record_key
 from .tables import dataset_of, parquet_of, table_of
-
-CHUNK = 64
-MAP_CODEC = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")
 
 
 class SweepStore:
@@ -100,7 +97,7 @@ class SweepStore:
             new.put("layout.json", _json({"layout": asdict(layout), "dims": [asdict(d) for d in dims]}))
             if layout.maps:
                 with new.telling():
-                    _create_maps(new.zarr_store("maps.zarr"), layout, dims)
+                    create_maps(new.zarr_store("maps.zarr"), layout, dims)
             new.put("sweep.json", _json(dict(header)))  # last: it makes a sweep of what is there
         return SweepStore(place)
 
@@ -258,27 +255,6 @@ def write_dataset(dataset: xr.Dataset, store: Store | str) -> None:
         )
         if data.size:
             array[...] = data
-
-
-def _create_maps(store: Store | str, layout: Layout, dims: Sequence[Dim]) -> None:
-    root = zarr.create_group(store, zarr_format=3)
-    space = tuple(len(layout.space[axis]) for axis in ("x", "y", "z"))
-    for name, variable in layout.maps.items():
-        root.create_array(
-            name,
-            shape=(*(dim.size for dim in dims), *space),
-            chunks=(*(1 for _ in dims), *(min(n, CHUNK) for n in space)),
-            dtype=variable.dtype,
-            compressors=MAP_CODEC,
-            fill_value=255 if variable.dtype == "uint8" else float("nan"),
-            dimension_names=(*(dim.name for dim in dims), "x", "y", "z"),
-            attributes={"units": variable.units, "long_name": variable.long_name, **variable.attrs},
-        )
-    for axis, values in layout.space.items():
-        array = root.create_array(
-            axis, shape=(len(values),), dtype="float64", dimension_names=(axis,), attributes={"units": "mm"}
-        )
-        array[...] = np.asarray(values)
 
 
 def _layout(data: Mapping[str, Any]) -> Layout:
