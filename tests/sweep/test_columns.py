@@ -131,6 +131,7 @@ def test_states_say_what_is_finished(store: SweepStore) -> None:
     assert counts_of(states) == Counter(r.state for r in known.values())
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As objects, 40 numbers take 3 kB, as columns 320 bytes; records of a few batches are alive at once."""
     monkeypatch.setattr(records, "MOST_AT_ONCE", 3)
