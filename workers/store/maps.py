@@ -17,8 +17,8 @@ MAP_CODECS = {
     "float32": BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"),
 }
 """By the maps' type: the smallest result for less than a twentieth of a solve's time, of 20 candidates on zone
-and |E| maps (benchmarks/test_compression.py; figures in docs/decisions/0008-compression.md). Readers find the codec in each
-array's own metadata."""
+and |E| maps (benchmarks/test_compression.py; figures in docs/decisions/0008-compression.md). Readers find the codec in
+each array's own metadata."""
 MEASURED_SHARE = {"uint8": 0.034, "float32": 0.735}
 """Of a map's bytes that those codecs leave: the largest of the three plans measured there."""
 
