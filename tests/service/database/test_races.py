@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 import threading
@@ -15,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, insert, select, text
 
 from porefield.meshes.errors import PorefieldError
+from porefield.service.database.engine import writing
 from porefield.service.database.schema import open_database
+from porefield.service.database.tables import JobRow
+from porefield.service.jobs.claims import next_jobs
 from porefield.service.jobs.model import JobStatus, Process
 from porefield.service.jobs.queue import KeyReusedError, LeaseLostError, QueueFullError
-from porefield.service.jobs.rows import MOST_PROGRESS_EVENTS
+from porefield.service.jobs.rows import MOST_PROGRESS_EVENTS, locked_job
 from porefield.service.jobs.sql_queue import SqlQueue
 
 from .conftest import PATIENCE_S, Clock, NewJobs
@@ -68,6 +72,37 @@ def test_claims_at_the_same_moment_are_fair(queue: SqlQueue, new_job: NewJobs) -
         queue.submit(new_job(owner))
     claimed = at_once([partial(queue.claim, "one", 600) for _ in range(9)])
     assert Counter(job.owner for job in claimed) == {"ann": 3, "bob": 3, "cid": 3}
+
+
+def test_a_claim_does_not_wait_for_a_job_that_someone_holds(
+    queue: SqlQueue, new_job: NewJobs, engine: Engine, database_kind: str
+) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("SQLite has one writer at a time, and it waits for that one")
+    first, second = queue.submit(new_job("ann"))[0], queue.submit(new_job("bob"))[0]
+    with writing(engine) as connection:
+        assert locked_job(connection, first.id) is not None
+        claimed = queue.claim("one", 600)
+        assert claimed is not None
+        assert claimed.id == second.id
+        assert queue.claim("one", 600) is None
+    claimed = queue.claim("one", 600)
+    assert claimed is not None
+    assert claimed.id == first.id
+
+
+def test_a_claim_reads_the_index_however_many_wait(queue: SqlQueue, new_job: NewJobs, engine: Engine) -> None:
+    """Enough jobs that reading them all would be a plan; joined with `jobs`, PostgreSQL 15 did so, 3.6 ms for 6,000."""
+    job, _ = queue.submit(new_job())
+    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+    with writing(engine) as connection:
+        row = connection.execute(select(JobRow).where(JobRow.id == job.id)).one()._asdict()
+        connection.execute(insert(JobRow), [row | {"id": f"{number:032x}"} for number in range(3000)])
+        connection.execute(text("ANALYZE jobs"))
+        statement = next_jobs().compile(engine, compile_kwargs={"literal_binds": True})
+        plan = "\n".join(map(str, connection.execute(text(f"{explain} {statement}"))))
+    assert "ix_jobs_queue" in plan
+    assert not re.search(r"(?i)\bscan (on )?jobs", plan), plan
 
 
 @pytest.mark.slow
