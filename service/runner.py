@@ -148,6 +148,10 @@ class Runner:
             job = self._queue.claim(self.server, self._settings.lease_s)
             if job is None:
                 return
+            kept = next((r for r in self._running() if r.job.id == job.id), None)
+            if kept is not None:  # our own lease had run out, and nobody was quicker: it goes on where it is
+                kept.job, kept.renewed_s = job, time.monotonic()
+                continue
             self._begin(executor, worker, job)
 
     def _begin(self, executor: Executor, worker: str, job: Job) -> None:
@@ -199,7 +203,7 @@ class Runner:
         self._workers[worker] = None
         job, state = running.job, outcome["state"]
         if state == "stopped" and running.stopped_s is None:
-            self._release(job, "the server was stopped")
+            self._release(job, "the server was stopped", blameless=True)
             return
         statuses = {"successful": JobStatus.SUCCESSFUL, "failed": JobStatus.FAILED, "stopped": JobStatus.DISMISSED}
         error = outcome.get("error") if state == "failed" else None
@@ -233,9 +237,10 @@ class Runner:
         }.get(reason, f"its worker died ({event.reason})")
         self._release(running.job, words)
 
-    def _release(self, job: Job, reason: str) -> None:
+    def _release(self, job: Job, reason: str, *, blameless: bool = False) -> None:
+        """Give a job back; `blameless` where the attempt ended for no fault of the job, and does not count."""
         try:
-            given = self._queue.release(job.id, self.server, reason, self._settings.most_attempts)
+            given = self._queue.release(job.id, self.server, reason, self._settings.most_attempts, blameless=blameless)
         except LeaseLostError as lost:
             logger().warning("a job is not ours to give back", job=job.id, reason=str(lost))
             return
@@ -298,12 +303,12 @@ class Runner:
         while self._running() and time.monotonic() < deadline:
             for event in executor.wait(POLL_S):
                 self._handle(event)
-        self._give_all_back("the server was stopped")
+        self._give_all_back("the server was stopped", blameless=True)
 
-    def _give_all_back(self, reason: str) -> None:
+    def _give_all_back(self, reason: str, *, blameless: bool = False) -> None:
         for running in self._running():
             with suppress(*OUT_OF_REACH):
-                self._release(running.job, reason)
+                self._release(running.job, reason, blameless=blameless)
         self._workers.clear()
 
     def _tidy_now_and_then(self, now_s: float) -> None:

@@ -98,9 +98,10 @@ class JobQueue(Protocol):
         """
         ...
 
-    def release(self, job_id: str, server: str, reason: str, most_attempts: int) -> Job:
+    def release(self, job_id: str, server: str, reason: str, most_attempts: int, *, blameless: bool = False) -> Job:
         """Give a job back after its attempt ended without it: accepted again, or failed with `reason` after
-        `most_attempts`; dismissed where that was asked for.
+        `most_attempts`; dismissed where that was asked for. A `blameless` attempt, ended by an orderly stop, does not
+        count.
 
         Raises:
             LeaseLostError: it is not ours to give back.

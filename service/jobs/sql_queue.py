@@ -130,12 +130,15 @@ class SqlQueue:
             held = _held(connection, job_id, server)
             return move(connection, held, status, self._clock(), error=details, message=message).job
 
-    def release(self, job_id: str, server: str, reason: str, most_attempts: int) -> Job:
+    def release(self, job_id: str, server: str, reason: str, most_attempts: int, *, blameless: bool = False) -> Job:
         with writing(self._engine) as connection:
             held = _held(connection, job_id, server)
             now = self._clock()
             if held.job.cancel_requested:
                 return move(connection, held, JobStatus.DISMISSED, now, message=reason).job
+            if blameless:
+                attempts = held.job.attempts - 1
+                return move(connection, held, JobStatus.ACCEPTED, now, message=reason, attempts=attempts).job
             if held.job.attempts < most_attempts:
                 return move(connection, held, JobStatus.ACCEPTED, now, message=reason).job
             detail = f"{reason} (attempts: {held.job.attempts})"

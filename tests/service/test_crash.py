@@ -247,7 +247,7 @@ def test_a_server_that_is_told_to_stop_gives_its_job_back_and_goes_on_after_its_
         server.start()
         # the lease was given back, not left to run out
         assert job.wait(90, progress=False).state == "successful"
-        assert job.status["attempts"] == 2
+        assert job.status["attempts"] == 1  # an orderly stop does not count against the job
         assert job.dataset().sizes["v"] == 100
     assert server.stop() == 0
     log = server.log.read_text()
