@@ -14,6 +14,7 @@ from .sweep_cli import (
     ERROR_CODES,
     Address,
     AnatomyPath,
+    Batch,
     Gpus,
     Json,
     OnWhat,
@@ -58,6 +59,7 @@ def robustness(
     threads: Threads = 1,
     gpus: Gpus = 0,
     address: Address = None,
+    batch: Batch = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -68,7 +70,7 @@ def robustness(
     """
     from .outcomes import told_errors
 
-    options = executor_options(on, workers, threads, gpus, address)
+    options = executor_options(on, workers, threads, gpus, address, batch)
     placement = {"shift_mm": shift_mm, "depth_mm": depth_mm, "tilt_deg": tilt_deg, "together": together}
     changes = {"samples": samples, "groups": groups, "seed": seed, "placement": _stated(placement)}
     configure_numerics()

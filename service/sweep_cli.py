@@ -157,12 +157,11 @@ def status(folder: Folder, as_json: Json = False) -> None:
 
     with told_errors(as_json, ERROR_CODES):
         store = SweepStore.open(folder)
-        records, running = store.read_records(), store.running()
-    states = Counter(str(record.state) for record in records.values())
-    errors = Counter(record.error for record in records.values() if record.state == "failed")
+        (found, errors), running = store.count(), store.running()
+    states = Counter({str(state): n for state, n in found.items()})
     told: dict[str, Any] = {
         "points": store.n,
-        "finished": len(records),
+        "finished": found.total(),
         **{name: states[name] for name in ("done", "failed", "skipped")},
         "running": running,
         "failures": dict(errors.most_common(10)),

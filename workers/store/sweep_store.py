@@ -19,6 +19,7 @@ not finished, and writing its maps again does no harm.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -35,7 +36,7 @@ from zarr.abc.store import Store
 
 from ...meshes.errors import PorefieldError
 from ..publish import OutputExistsError
-from ..sweep.model import Dim, Layout, MapVariable, PointRecord, Variable
+from ..sweep.model import Dim, Layout, MapVariable, PointRecord, PointState, Variable
 from .columns import Columns, put_states
 from .maps import create_maps
 from .places import Place, Say, place_of
@@ -133,6 +134,15 @@ class SweepStore:
     def read_records(self) -> dict[int, PointRecord]:
         """All finished points by index; of a large sweep more than fits into memory."""
         return {record.index: record for batch in read_batches(self.place) for record in batch}
+
+    def count(self) -> tuple[Counter[PointState], Counter[str]]:
+        """How many finished points ended how, and why those that failed did."""
+        states: Counter[PointState] = Counter()
+        reasons: Counter[str] = Counter()
+        for batch in read_batches(self.place):
+            states.update(record.state for record in batch)
+            reasons.update(record.error or "" for record in batch if record.state is PointState.FAILED)
+        return states, reasons
 
     def read_states(self) -> NDArray[np.uint8]:
         """What became of each point, by numbers of `STATES` (columns.py); 0 for those that are not finished."""
