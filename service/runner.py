@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..meshes.errors import PorefieldError
 from ..workers.executors.interface import Event, Executor, Failed, Finished, Joined, Lost, Told, WorkersError
 from .database.engine import DatabaseError
-from .jobs.model import Job, JobStatus
+from .jobs.model import BATCH, Job, JobStatus, Process
 from .jobs.queue import JobQueue, LeaseLostError
 from .log import logger
 from .metrics import Metrics
@@ -33,6 +33,8 @@ OUT_OF_REACH = (DatabaseError, SQLAlchemyError)
 POLL_S = 0.05
 TELL_EVERY_S = 0.5
 """Progress is noted, and a cancellation looked for, so often."""
+LEAST_TURN_S = 3.0
+"""A sweep or a study runs for so long before it makes way for a plan: less would be spent on starting it."""
 TIDY_EVERY_S = 60.0
 RESTART_AFTER_S = 5.0
 """After an executor that can't keep its workers alive."""
@@ -51,6 +53,7 @@ class Running:
     progress: dict[str, Any] = field(default_factory=dict)
     told: bool = True
     stopped_s: float | None = None
+    paused: bool = False
     killed: str | None = None
 
 
@@ -82,7 +85,7 @@ class Runner:
         self._task_ids = 0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._tidied_s = 0.0
+        self._tidied_s = self._looked_s = 0.0
         self.trouble: dict[str, str] = {}
 
     # -- from outside --------------------------------------------------------------------------------------------------
@@ -127,6 +130,7 @@ class Runner:
                     self._watch(executor, running, now_s)
                 if not self._stopping.is_set():
                     self._claim(executor)
+                    self._make_way(executor, now_s)
                     self._tidy_now_and_then(now_s)
                 self.trouble.pop("database", None)
             except OUT_OF_REACH as error:
@@ -153,6 +157,25 @@ class Runner:
                 kept.job, kept.renewed_s = job, time.monotonic()
                 continue
             self._begin(executor, worker, job)
+
+    def _make_way(self, executor: Executor, now_s: float) -> None:
+        """Let a plan go before the points of a sweep or a study.
+
+        Where all workers are at those and a plan waits, the job that began last is stopped and given back. It keeps its
+        finished points, and goes on with the others later.
+        """
+        if not self._workers or any(r is None or r.job.priority < BATCH or r.paused for r in self._workers.values()):
+            return
+        if now_s - self._looked_s < TELL_EVERY_S:
+            return
+        self._looked_s = now_s
+        if not self._queue.counts().get((Process.PLAN, JobStatus.ACCEPTED)):
+            return
+        last = max(self._running(), key=lambda running: running.began_s)
+        if last.stopped_s is None and last.killed is None and now_s - last.began_s > LEAST_TURN_S:
+            last.paused = True
+            logger().info("job makes way for a plan", job=last.job.id, worker=last.worker)
+            executor.stop(last.worker)
 
     def _begin(self, executor: Executor, worker: str, job: Job) -> None:
         if job.attempts > self._settings.most_attempts:  # its attempts ended with the servers that ran them
@@ -203,7 +226,8 @@ class Runner:
         self._workers[worker] = None
         job, state = running.job, outcome["state"]
         if state == "stopped" and running.stopped_s is None:
-            self._release(job, "the server was stopped", blameless=True)
+            why = "made way for a plan" if running.paused else "the server was stopped"
+            self._release(job, why, blameless=True)
             return
         statuses = {"successful": JobStatus.SUCCESSFUL, "failed": JobStatus.FAILED, "stopped": JobStatus.DISMISSED}
         error = outcome.get("error") if state == "failed" else None

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from porefield.service.client import Client, ServiceError, ServiceJob
 
 from .conftest import plan
+from .test_crash import Server
 
 EXECUTION = "/processes/plan/execution"
 
@@ -273,3 +274,24 @@ def test_health_and_metrics(url: str, solved: ServiceJob) -> None:
     for name in ("porefield_jobs{", "porefield_solve_seconds_count", "porefield_iterations_total", "process_resident"):
         assert name in text
     assert json.dumps(solved.id) not in text
+
+
+@pytest.mark.slow
+def test_ray_takes_the_place_of_child_processes_by_one_setting(tmp_path: Path) -> None:
+    """The server in a process of its own: Ray's workers import the product, not this test."""
+    server = Server(tmp_path / "data", executor="ray", workers=1)
+    try:
+        server.start()
+        with Client(server.url) as client:
+            job = client.submit("plan", plan(), idempotency_key="ray").wait(180, progress=False)
+            assert job.summary["status"] == "converged"
+            slow = client.submit("plan", many_pulses(700))
+            while not slow.refresh().status["detail"].get("step"):
+                assert slow.state in ("accepted", "running")
+                time.sleep(0.05)
+            slow.cancel()
+            with pytest.raises(ServiceError, match="dismissed"):
+                slow.wait(10, progress=False)
+        assert server.stop() == 0
+    finally:
+        server.end()

@@ -10,9 +10,10 @@ from typing import Any, Self
 
 import pytest
 
+from porefield.service import runner
 from porefield.service.database.engine import make_engine
 from porefield.service.database.schema import upgrade
-from porefield.service.jobs.model import INTERACTIVE, Job, JobStatus, NewJob, Process
+from porefield.service.jobs.model import BATCH, INTERACTIVE, Job, JobStatus, NewJob, Process
 from porefield.service.jobs.sql_queue import SqlQueue
 from porefield.service.metrics import Metrics
 from porefield.service.runner import Runner
@@ -100,8 +101,9 @@ class Bench:
             finished=lambda job, outcome: self.ended.append(job),
         )
 
-    def submit(self, number: int = 0) -> str:
-        new = NewJob("ada", Process.PLAN, {"n": number}, f"hash {number}", INTERACTIVE)
+    def submit(self, number: int = 0, process: Process = Process.PLAN) -> str:
+        priority = INTERACTIVE if process is Process.PLAN else BATCH
+        new = NewJob("ada", process, {"n": number}, f"hash {number}", priority)
         return self.queue.submit(new)[0].id
 
     def until(self, holds: Callable[[], bool]) -> None:
@@ -188,6 +190,26 @@ def test_a_cancelled_job_is_stopped_or_else_its_worker_is_ended(bench: Bench) ->
     bench.queue.cancel(stubborn)
     bench.until(lambda: bench.status(stubborn) is JobStatus.DISMISSED)
     assert bench.workers.killed == ["w0"]
+
+
+def test_a_sweep_makes_way_for_a_plan_and_goes_on_after_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "LEAST_TURN_S", 0.2)
+    sweep = bench.submit(1, Process.SWEEP)
+    bench.until(lambda: bool(bench.workers.tasks))
+    bench.workers.on_stop = lambda worker: bench.workers.finish(worker, "stopped")
+    plan = bench.submit(2)
+    bench.until(lambda: bench.status(plan) is JobStatus.RUNNING)
+    assert bench.status(sweep) is JobStatus.ACCEPTED
+    another = bench.submit(3)
+    bench.workers.finish("w0")
+    bench.until(lambda: bench.status(another) is JobStatus.RUNNING)  # plans do not stop plans
+    bench.workers.finish("w0")
+    bench.until(lambda: bench.status(sweep) is JobStatus.RUNNING)
+    found = bench.queue.get(sweep)
+    assert found is not None
+    assert found.attempts == 1  # making way does not count
+    bench.workers.finish("w0")
+    bench.until(lambda: bench.status(sweep) is JobStatus.SUCCESSFUL)
 
 
 def test_a_job_that_someone_else_took_over_is_let_go(tmp_path: Path) -> None:
