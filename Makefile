@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CHECKED := kernels meshes workers service benchmarks examples tests
 PACKAGES := kernels meshes workers service
 
-.PHONY: help setup dev demo test quick check format bench pins clean
+.PHONY: help setup dev demo test quick check audit format bench pins clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -35,6 +35,9 @@ check: $(DEV)  ## formatting, lint, types, layers
 	$(BIN)/ruff check
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+
+audit: $(DEV)  ## look the pinned packages up among known vulnerabilities (asks the package index)
+	$(BIN)/uv tool run --quiet pip-audit --require-hashes --disable-pip -r requirements/runtime-cluster.txt
 
 format: $(DEV)  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix
