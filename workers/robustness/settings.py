@@ -9,8 +9,9 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from ...meshes.errors import PlanError
-from ...meshes.model import Model, NotNegative, problems_of, refuse, shown
-from ...meshes.plan import Plan, load_plan, read_table
+from ...meshes.model import Model, NotNegative, problems_of, refuse
+from ...meshes.plan import Plan, load_plan
+from ..sweep.spec import read_settings
 
 WHOLE = 0.999
 """Share of a target from which it counts as covered whole: a thousandth is below what voxels resolve."""
@@ -82,20 +83,10 @@ def load_robustness(source: Path | str | Mapping[str, Any], changes: Mapping[str
     Raises:
         PlanError: with one problem for everything found wrong.
     """
-    folder = None
-    if isinstance(source, Mapping):
-        data: Any = dict(source)
-    else:
-        try:
-            text = Path(source).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PlanError.of("plan", "a readable YAML or JSON file", f"{source}: {error}") from None
-        data, folder = read_table(text, "plan"), Path(source).resolve().parent
-    if not isinstance(data, Mapping):
-        raise PlanError.of("plan", "a plan, or a table with 'plan' and what is uncertain", shown(data))
+    data, folder = read_settings(source, "plan", "a plan, or a table with 'plan' and what is uncertain")
     if "plan" not in data:
         data = {"plan": Path(source).name if isinstance(source, str | Path) else dict(data)}
-    data = merged(dict(data), changes or {})
+    data = merged(data, changes or {})
     try:
         settings = Robustness.model_validate(data)
     except ValidationError as error:

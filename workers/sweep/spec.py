@@ -145,20 +145,31 @@ def load_sweep(source: Path | str | Mapping[str, Any]) -> Sweep:
     Raises:
         PlanError: with one problem for everything found wrong.
     """
-    folder = None
-    if isinstance(source, Mapping):
-        data: Any = dict(source)
-    else:
-        try:
-            text = Path(source).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PlanError.of("sweep", "a readable YAML or JSON file", f"{source}: {error}") from None
-        data, folder = read_table(text, "sweep"), Path(source).resolve().parent
-    if not isinstance(data, Mapping):
-        raise PlanError.of("sweep", "a table with plan, axes or design", shown(data))
+    data, folder = read_settings(source, "sweep", "a table with plan, axes or design")
     try:
         sweep = Sweep.model_validate(data)
     except ValidationError as error:
         raise PlanError(problems_of(error, data)) from None
     sweep._folder = folder
     return sweep
+
+
+def read_settings(
+    source: Path | str | Mapping[str, Any], field: str, expected: str
+) -> tuple[dict[str, Any], Path | None]:
+    """A settings file (YAML or JSON) as a table, with its folder; a table as it is.
+
+    Raises:
+        PlanError: naming `field`, for what can't be read or is no table.
+    """
+    folder = None
+    data: Any = source
+    if not isinstance(source, Mapping):
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError.of(field, "a readable YAML or JSON file", f"{source}: {error}") from None
+        data, folder = read_table(text, field), Path(source).resolve().parent
+    if not isinstance(data, Mapping):
+        raise PlanError.of(field, expected, shown(data))
+    return dict(data), folder
