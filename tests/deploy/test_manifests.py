@@ -17,11 +17,13 @@ from jsonschema import Draft202012Validator, ValidationError
 from typer.main import get_command
 
 from porefield.service.cli import app
+from porefield.service.settings import ServiceSettings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 KUBERNETES = "1.33"
-MANIFESTS = sorted(DEPLOY.glob("*.yaml"))
+COMPOSE = DEPLOY / "compose.yaml"
+MANIFESTS = sorted(path for path in DEPLOY.glob("*.yaml") if path != COMPOSE)
 SCHEMA = yaml.safe_load((Path(__file__).parent / "kuberay_schema.yaml").read_text(encoding="utf-8"))
 
 
@@ -118,3 +120,21 @@ def test_the_jobs_entrypoint_is_a_command_that_exists() -> None:
             break
         command = command.commands[words[0]]
     command.make_context(command.name, words, resilient_parsing=False)
+
+
+def test_the_compose_file_names_commands_and_settings_that_exist() -> None:
+    document = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    services = document["services"]
+    assert {"service", "postgresql", "ray-head", "ray-worker", "database-upgrade"} == set(services)
+    for name in ("service", "database-upgrade"):
+        command: Any = get_command(app)
+        for word in services[name]["command"]:
+            command = command.commands[word]
+        for variable in services[name]["environment"]:
+            if variable.startswith("POREFIELD_"):
+                assert variable.removeprefix("POREFIELD_").lower() in ServiceSettings.model_fields
+    # passwords come from whoever starts it, and the port is open on this machine only
+    assert "${POSTGRES_PASSWORD:?" in services["postgresql"]["environment"]["POSTGRES_PASSWORD"]
+    assert services["service"]["ports"] == ["127.0.0.1:8000:8000"]
+    volumes = {name: services[name]["volumes"] for name in ("service", "ray-head", "ray-worker")}
+    assert all(v == ["data:/data"] for v in volumes.values())

@@ -89,7 +89,8 @@ class Bench:
         self.settings = settings(folder, **{"lease_s": 1.0, "heartbeat_s": 0.2, "cancel_grace_s": 0.4, **more})
         folder.mkdir(parents=True, exist_ok=True)
         upgrade(self.settings.database)
-        self.queue = SqlQueue(make_engine(self.settings.database))
+        self._engine = make_engine(self.settings.database)
+        self.queue = SqlQueue(self._engine)
         self.workers = Workers()
         self.ended: list[Job] = []
         self.runner = Runner(
@@ -100,6 +101,10 @@ class Bench:
             task_of=lambda job: job.id,
             finished=lambda job, outcome: self.ended.append(job),
         )
+
+    def stop(self) -> None:
+        self.runner.stop()
+        self._engine.dispose()
 
     def submit(self, number: int = 0, process: Process = Process.PLAN) -> str:
         priority = INTERACTIVE if process is Process.PLAN else BATCH
@@ -123,7 +128,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     made.runner.start()
     yield made
-    made.runner.stop()
+    made.stop()
 
 
 def test_a_job_runs_and_its_progress_is_told(bench: Bench) -> None:
@@ -175,7 +180,7 @@ def test_a_worker_that_tells_nothing_is_ended(tmp_path: Path) -> None:
     found = bench.queue.get(job)
     assert found is not None
     assert "told nothing for 0.3 s" in str(found.error)
-    bench.runner.stop()
+    bench.stop()
 
 
 def test_a_cancelled_job_is_stopped_or_else_its_worker_is_ended(bench: Bench) -> None:
@@ -226,6 +231,7 @@ def test_a_job_that_someone_else_took_over_is_let_go(tmp_path: Path) -> None:
     found = bench.queue.get(job)
     assert found is not None
     assert (found.status, found.lease_owner) == (JobStatus.RUNNING, "other")
+    bench.stop()
 
 
 def test_a_stopped_server_gives_its_jobs_back(tmp_path: Path) -> None:
@@ -238,6 +244,7 @@ def test_a_stopped_server_gives_its_jobs_back(tmp_path: Path) -> None:
     found = bench.queue.get(job)
     assert found is not None
     assert (found.status, found.attempts) == (JobStatus.ACCEPTED, 0)  # it does not count against the job
+    bench.stop()
 
 
 def test_a_draining_server_lets_jobs_finish_and_takes_no_new_ones(tmp_path: Path) -> None:
@@ -252,6 +259,7 @@ def test_a_draining_server_lets_jobs_finish_and_takes_no_new_ones(tmp_path: Path
     stopping.join(10)
     assert bench.status(first) is JobStatus.SUCCESSFUL
     assert bench.status(second) is JobStatus.ACCEPTED
+    bench.stop()
 
 
 def test_workers_that_do_not_stay_alive_are_told_by_readiness(bench: Bench) -> None:
