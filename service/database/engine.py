@@ -154,8 +154,10 @@ def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
 
 
 def _write_ahead(cursor: sqlite3.Cursor) -> None:
-    """Turn write-ahead logging on. Of several that do so together in a new file all but one are refused at once, whatever
-    the timeout, so they ask again."""
+    """Turn write-ahead logging on.
+
+    Of several that do so together in a new file all but one are refused at once, whatever the timeout: they ask again.
+    """
     deadline = time.monotonic() + BUSY_S
     while True:
         try:
