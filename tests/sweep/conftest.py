@@ -1,8 +1,9 @@
-"""An S3 server on this machine."""
+"""An S3 server, and a Ray cluster, on this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -24,3 +25,14 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return s3_server
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A running Ray head, with one CPU or as many as the test's parameter says; tests may add nodes."""
+    from ray.cluster_utils import Cluster
+
+    cpus = getattr(request, "param", 1)
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, "include_dashboard": False})
+    yield made
+    made.shutdown()
