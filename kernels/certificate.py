@@ -35,13 +35,8 @@ class Audit:
         return float(np.sqrt(np.sum(self.residual_a**2) + np.sum(self.electrode_current_a[floating] ** 2)))
 
 
-def audit(
-    problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts: NDArray[np.float64], at_rest: bool = False
-) -> Audit:
-    """Evaluate field, conductivity, residual and currents of a potential, shape grid.node_shape.
-
-    at_rest: take the conductivity of tissue without a field, whatever the field is.
-    """
+def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts: NDArray[np.float64]) -> Audit:
+    """Evaluate field, conductivity, residual and currents of a potential, shape grid.node_shape."""
     grid = problem.grid
     hx, hy, hz = grid.spacing_m
     volume = hx * hy * hz
@@ -59,7 +54,7 @@ def audit(
     whole = np.ones(grid.shape)
     whole[np.unravel_index(couplings.part_cell, grid.node_shape)] = couplings.part_fill
     q /= whole
-    sigma = conductivity_of(problem, np.zeros_like(q) if at_rest else np.sqrt(q))
+    sigma = conductivity_of(problem, np.sqrt(q))
     out = np.zeros(grid.node_shape)
     for a, h in enumerate(grid.spacing_m):
         flow = volume / h**2 * _mean_round_edges(sigma, a) * shares[a] * drops[a]

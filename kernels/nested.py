@@ -15,8 +15,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from .certificate import audit
-from .conductivity import ConductivityLaw, law_kinds, law_table
+from .conductivity import ConductivityLaw, conductivity, law_kinds, law_table
 from .coupling import Couplings, couple
 from .electrodes import Electrode
 from .grid import Grid
@@ -147,9 +146,17 @@ class NestedGrid:
 
     def find_scale(self) -> float:
         """Norm (A) of what the driven electrodes push into tissue at rest when all free nodes are at the middle
-        potential."""
-        audited = audit(self.problem, self.couplings, self.with_metal(self.middle()), self.volts(), at_rest=True)
-        return audited.residual_norm(np.zeros_like(self.floating_mask)) or 1.0
+        potential: nothing flows but through links."""
+        c = self.couplings
+        at_rest = np.asarray([conductivity(law, 0.0) for law in self.laws])
+        cell = np.unravel_index(c.link_cell, self.problem.grid.node_shape)
+        clipped = tuple(np.minimum(i, n - 1) for i, n in zip(cell, self.problem.grid.shape, strict=True))
+        sigma = at_rest[self.problem.tissue[clipped]]
+        if self.problem.warmth is not None:
+            sigma = sigma * self.problem.warmth[clipped]
+        drop = self.middle_v - self.volts()[c.link_electrode]
+        current = c.link_g_m * np.sum(c.link_weight * sigma, axis=1) * drop
+        return float(np.linalg.norm(np.bincount(c.link_node, current))) or 1.0
 
     def volts(self) -> NDArray[np.float64]:
         """Of each electrode, floating ones at the middle potential."""
@@ -188,9 +195,9 @@ class NestedGrid:
         return self.embed(nodes)
 
     def pad(self, x: NDArray[Any]) -> NDArray[Any]:
-        """True nodes -> flat padded vector."""
+        """True nodes -> flat padded vector; not a copy where nothing is padded."""
         widths = [(0, m - n) for m, n in zip(self.layout.nodes, x.shape, strict=True)]
-        return np.pad(x, widths).reshape(-1)
+        return (np.pad(x, widths) if any(more for _, more in widths) else x).reshape(-1)
 
     def extract(self, phi: Any) -> NDArray[np.float64]:
         """Flat padded vector -> true nodes."""

@@ -1,11 +1,13 @@
 """Small problems that the kernel tests share; one shape, so that Newton steps compile once."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.electrodes import Needle
 from porefield.kernels.grid import Grid
 from porefield.kernels.problem import FieldProblem
+from porefield.kernels.solution import Solution, SolveStatus
 
 RAMP = ConductivityLaw.ramp(0.08, 0.32, 35_000, 70_000)
 TUMOUR = ConductivityLaw.ramp(0.2, 0.7, 40_000, 80_000)
@@ -34,3 +36,9 @@ def two_needles(
     if third:
         needles.append(Needle((x, y - 4e-3, z + 4e-3), (0.0, 0.0, 1.0), 0.5e-3, 7e-3))
     return FieldProblem(grid, tissue, laws, tuple(needles), potentials_v)
+
+
+def solution_of(problem: FieldProblem, potential_v: NDArray[np.float64]) -> Solution:
+    """A solution that only carries a potential; electrodes at 0 V."""
+    empty, at_0_v = np.zeros(problem.grid.shape, np.float32), (0.0,) * len(problem.electrodes)
+    return Solution(potential_v, empty, empty, at_0_v, at_0_v, SolveStatus.CONVERGED, 0, 1, 0, 0, 0, (), (), "none")

@@ -8,9 +8,11 @@ from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.electrodes import Plate
 from porefield.kernels.field import solve_field
 from porefield.kernels.grid import Grid
+from porefield.kernels.points import PointSet
 from porefield.kernels.problem import FieldProblem
-from porefield.kernels.sampling import FieldSamples, PointSet, sample_field
-from porefield.kernels.solution import Solution, SolveStatus
+from porefield.kernels.sampling import FieldSamples, sample_field
+
+from .problems import solution_of
 
 
 def samples(field, spread, volume, voxel=None):
@@ -39,12 +41,6 @@ def test_thresholds_may_differ_by_voxel():
     np.testing.assert_allclose(fraction.reshape(-1), [0.5, 0, 0, 0])
     grid = Grid((2, 2, 1), (1.0, 1.0, 2.0))
     np.testing.assert_allclose(coverage.tissue_fraction(s, grid).reshape(-1), [1, 0, 0, 1])
-
-
-def solution_of(problem, potential) -> Solution:
-    """A solution that only carries a potential."""
-    empty = np.zeros(problem.grid.shape, np.float32)
-    return Solution(potential, empty, empty, (0.0,), (0.0,), SolveStatus.CONVERGED, 0, 1, 0, 0, 0, (), (), "none")
 
 
 @pytest.fixture

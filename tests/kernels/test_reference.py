@@ -10,8 +10,9 @@ from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.electrodes import Needle
 from porefield.kernels.field import solve_field
 from porefield.kernels.grid import Grid
+from porefield.kernels.points import PointSet
 from porefield.kernels.problem import FieldProblem
-from porefield.kernels.sampling import PointSet, sample_field
+from porefield.kernels.sampling import sample_field
 
 CASES = ("C1", "C2", "C3", "C6")
 

@@ -9,8 +9,8 @@ from porefield.kernels.electrodes import Tube
 from porefield.kernels.exact import Coaxial
 from porefield.kernels.field import solve_field
 from porefield.kernels.grid import Grid
+from porefield.kernels.points import PointSet
 from porefield.kernels.problem import FieldProblem
-from porefield.kernels.sampling import PointSet
 
 PIPE = Tube((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 2.0, 5.0, 10.0)
 ROD = Tube((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.0, 5.0, 12.0)
