@@ -46,6 +46,8 @@ START_TIMEOUT_S = 300.0
 """Without any worker at all."""
 MOST_UNTOLD = 1000
 """What an actor keeps for the driver to fetch."""
+NO_NATIVE_HANDLER = "RAY_DISABLE_FAILURE_SIGNAL_HANDLER"
+"""Read by Ray when it is imported."""
 TELL_WAIT_S, TELL_EVERY_S = 5.0, 0.1
 """How long an actor waits for something to tell when it is asked, and how long it gathers what comes next to it."""
 
@@ -285,11 +287,21 @@ def _refs(worker: _Worker) -> list[Any]:
 
 
 def _ray() -> ModuleType:
+    """Ray without its native handler of fatal signals in this process; its workers have it.
+
+    At SIGTERM that handler calls the former one too, but aborts the process three seconds later (ray-project/ray, pull
+    request 64830): a server would lose the jobs that it still waits for.
+    """
+    stated = os.environ.get(NO_NATIVE_HANDLER)
+    os.environ[NO_NATIVE_HANDLER] = stated or "1"
     try:
         import ray
     except ImportError as error:
         expected = "Ray, of the extra: pip install 'porefield[cluster]'"
         raise PorefieldError.of("executor", expected, str(error)) from None
+    finally:
+        if stated is None:
+            del os.environ[NO_NATIVE_HANDLER]
     return ray
 
 
