@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -184,7 +184,7 @@ class ServiceJob:
             raise ServiceError(int(problem.get("status", 409)), problem)
         return self
 
-    def events(self, after: int = 0) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    def events(self, after: int = 0) -> Generator[tuple[int, str, dict[str, Any]]]:
         """(number, kind, data) of each event until the job has ended; a lost connection is taken up where it broke."""
         while True:
             ended = True
