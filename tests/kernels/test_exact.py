@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from porefield.kernels.cases.inclusion import sphere_interior_field
+from porefield.kernels.cases.radial import Coaxial, Spherical
+from porefield.kernels.cases.slab import LayeredSlab
 from porefield.kernels.conductivity import ConductivityLaw, conductivity
 from porefield.kernels.electrodes import Plate
-from porefield.kernels.exact import Coaxial, LayeredSlab, Spherical, sphere_interior_field
 from porefield.kernels.field import solve_field
 from porefield.kernels.grid import Grid
 from porefield.kernels.problem import FieldProblem

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from porefield.kernels.cases.radial import Coaxial
 from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.electrodes import Tube
-from porefield.kernels.exact import Coaxial
 from porefield.kernels.field import solve_field
 from porefield.kernels.grid import Grid
 from porefield.kernels.points import PointSet

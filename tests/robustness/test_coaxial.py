@@ -12,8 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from porefield.kernels.cases.radial import Coaxial
 from porefield.kernels.conductivity import ConductivityLaw
-from porefield.kernels.exact import Coaxial
 from porefield.meshes.spreads import Spread
 from porefield.workers.robustness.design import base_points
 from porefield.workers.robustness.run import RobustnessOutcome, run_robustness

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from porefield.kernels.exact import Coaxial
+from porefield.kernels.cases.radial import Coaxial
 from porefield.kernels.solution import SolveStatus
 from porefield.meshes import build_scene, load_plan
 from porefield.workers import RunSummary, run_scene
