@@ -1,6 +1,7 @@
 # porefield. `make` alone lists what there is. Needs Python >= 3.11 and make; everything else goes into $(VENV).
 PYTHON ?= python3
 VENV ?= .venv
+PROCESSES ?= 2
 BIN := $(VENV)/bin
 
 RUNTIME := $(VENV)/.runtime-ready
@@ -24,11 +25,12 @@ demo: $(RUNTIME)  ## solve the built-in plan; leaves demo/report.html and demo/c
 
 dev: $(DEV)  ## add the pinned development tools
 
-test: $(DEV)  ## run all tests
-	$(BIN)/python -m pytest
+# Files stay whole: what a module sets up, and the Ray cluster of a process, serve all of its tests.
+test: $(DEV)  ## run all tests, in PROCESSES (2) at once
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 
 quick: $(DEV)  ## run the tests not marked slow
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile -m "not slow"
 
 check: $(DEV)  ## formatting, lint, types, layers
 	$(BIN)/ruff format --check
