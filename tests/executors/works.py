@@ -11,7 +11,7 @@ from typing import Any
 from porefield.meshes.errors import PlanError
 from porefield.workers.executors.interface import Event, Executor, Stop, Tell, Work, WorkerInfo
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 class Counting:

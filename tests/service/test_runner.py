@@ -21,7 +21,7 @@ from porefield.workers.executors.interface import Event, Finished, Joined, Lost,
 
 from .server import settings
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 class Workers:

@@ -62,7 +62,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     with service(data, require_keys=True) as url, Client(url, key) as client:
         (tmp_path / "labels.nii.gz").write_bytes(small_nifti())
         sha256 = client.upload(tmp_path / "labels.nii.gz").removeprefix("upload:")
-        job = client.submit("plan", plan()).wait(120)
+        job = client.submit("plan", plan()).wait(300)
         config = tmp_path / "schemathesis.toml"
         config.write_text(CONFIG.format(job=job.id, sha256=sha256))
         program = str(Path(sys.executable).with_name("schemathesis"))

@@ -24,7 +24,7 @@ from .stub import logged
 
 ROOT = Path(__file__).parents[2]
 KILLS = 5
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 
 
 # Ray leaves sockets and log files to the garbage collector

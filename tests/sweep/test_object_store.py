@@ -272,7 +272,7 @@ def test_workers_in_other_processes_write_to_the_store_and_a_killed_driver_is_fo
     log, place = tmp_path / "log", place_of(s3.url())
     command = [sys.executable, "-m", "tests.sweep.driver", s3.url(), str(log), "stub"]
     driver = subprocess.Popen(command, cwd=Path(__file__).parents[2])
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while len(place.list("records")) < 10:
         assert driver.poll() is None, "the driver ended by itself"
         assert time.monotonic() < deadline, "the sweep stood still"

@@ -22,7 +22,7 @@ from .driver import POINTS, the_sweep
 from .stub import stub
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 
 # Ray leaves sockets and log files to the garbage collector
 pytestmark = [
