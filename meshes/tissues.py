@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -100,11 +101,16 @@ def load_tissues(overrides: Mapping[str, TissueOverride] | None = None) -> dict[
     Raises:
         PlanError: a tissue beside the library without a conductivity; thresholds that end up in the wrong order.
     """
-    table = data_table("tissues.yaml")
-    tissues = {name: _read(name, entry, table["sources"]) for name, entry in table["tissues"].items()}
+    tissues = dict(_library())
     for name, override in (overrides or {}).items():
         tissues[name] = _override(name, tissues.get(name), override, tissues)
     return tissues
+
+
+@cache
+def _library() -> Mapping[str, Tissue]:
+    table = data_table("tissues.yaml")
+    return {name: _read(name, entry, table["sources"]) for name, entry in table["tissues"].items()}
 
 
 def _read(name: str, entry: dict[str, Any], sources: dict[str, str]) -> Tissue:
