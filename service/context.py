@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Engine
 
@@ -25,6 +28,9 @@ from .problems import ApiError, not_found
 from .results import Results
 from .settings import ServiceSettings
 
+ACCEPTED_AT_ONCE = 4
+"""Submissions that are looked at at the same time. They take the interpreter for milliseconds each, and turns at the
+database anyway; without a bound they hold all threads that could answer something else meanwhile."""
 LOCAL = "local"
 """The owner of everything on an unprotected server."""
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="API key as `Authorization: Bearer KEY`.")
@@ -44,19 +50,21 @@ class Services:
     metrics: Metrics
     problems: Callable[[], Mapping[str, str]] = dict
     """What keeps the server from doing its work, by part; nothing when all is well."""
+    accepting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ACCEPTED_AT_ONCE))
+    """Held while a submission is checked and written."""
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the server shuts down: streams end, so that their clients take them up again elsewhere."""
 
 
-def services(request: Request) -> Services:
-    """The app's services."""
+async def services(request: Request) -> Services:
+    """The app's services. Async though it waits for nothing: FastAPI hands plain functions to a thread."""
     return request.app.state.services
 
 
 Context = Annotated[Services, Depends(services)]
 
 
-def caller(
+async def caller(
     request: Request,
     context: Context,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
@@ -71,7 +79,7 @@ def caller(
         context.rates.take(address)
         return LOCAL
     secret = bearer.credentials if bearer else None
-    key = authenticate(context.engine, secret) if secret else None
+    key = await run_in_threadpool(authenticate, context.engine, secret) if secret else None
     if key is None:
         context.rates.take(address)  # so that guessing is slow
         detail = "No API key came with the request." if not secret else "The API key is not valid, or was revoked."
@@ -101,6 +109,7 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@cache
 def version() -> str:
     """Of porefield."""
     return metadata.version("porefield")

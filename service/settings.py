@@ -48,6 +48,13 @@ class ServiceSettings(BaseSettings):
     )
     workers: int = Field(default=1, ge=0, description="Worker processes; 0: this server only accepts jobs.")
     threads_per_worker: int = Field(default=2, ge=1, description="CPU threads of each worker's numerics.")
+    worker_niceness: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        description="Of child processes: how far they stand back for a core, as nice(1) has it, so that the server "
+        "answers while they compute.",
+    )
     gpus_per_worker: float = Field(default=0, ge=0, description="Ray: GPUs of each worker; a fraction shares one.")
     ray_address: str | None = Field(default=None, description="Ray: of a running cluster; one is started otherwise.")
 

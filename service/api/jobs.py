@@ -72,9 +72,10 @@ def list_jobs(
 
 
 @router.get("/jobs/{job_id}", operation_id="getStatus", responses=responses(401, 404, 422, 429))
-def get_status(job_id: str, request: Request, context: Context, owner: Caller) -> StatusInfo:
+async def get_status(job_id: str, request: Request, context: Context, owner: Caller) -> StatusInfo:
     """Status of a job."""
-    return status_info(job_of(context, job_id, owner), base_of(request, context))
+    job = await run_in_threadpool(job_of, context, job_id, owner)
+    return status_info(job, base_of(request, context))
 
 
 @router.delete("/jobs/{job_id}", operation_id="dismiss", responses=responses(401, 404, 422, 429))

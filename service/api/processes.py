@@ -80,8 +80,8 @@ async def execute(
 ) -> Response:
     """Accept a job. With `Prefer: wait=SECONDS` the answer is the result where it is there in time, else the job."""
     process = _process(process_id)
-    new = await run_in_threadpool(new_job, context, process, execution, owner, idempotency_key)
-    job, created = await run_in_threadpool(_submit, context, new)
+    async with context.accepting:
+        job, created = await run_in_threadpool(_accept, context, process, execution, owner, idempotency_key)
     base = base_of(request, context)
     wait_s = min(_wait_s(prefer), context.settings.sync_wait_s)
     if wait_s:
@@ -126,7 +126,10 @@ def new_job(
     )
 
 
-def _submit(context: Services, new: NewJob) -> tuple[Job, bool]:
+def _accept(
+    context: Services, process: Process, execution: Execution, owner: str, idempotency_key: str | None
+) -> tuple[Job, bool]:
+    new = new_job(context, process, execution, owner, idempotency_key)
     try:
         return context.queue.submit(new, most_unfinished=context.settings.max_unfinished_jobs)
     except KeyReusedError as error:

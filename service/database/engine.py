@@ -3,7 +3,8 @@
 SQLite takes one writer at a time. A transaction that reads first and writes later fails at once when another wrote in
 between, so writing transactions begin with BEGIN IMMEDIATE and wait for their turn instead. The driver would begin
 transactions by itself; it is switched off as SQLAlchemy documents ("Using SQLAlchemy to emit BEGIN in lieu of SQLite's
-transaction control").
+transaction control"). SQLite lets those who wait ask again and again with growing pauses, and whoever asks at the right
+moment goes first: under load some waited for ten seconds. Threads of one process therefore take turns at a lock before.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ from ...meshes.errors import PorefieldError
 
 SETTING = "database_url"
 WRITES = "porefield_writes"
+TURN = "porefield_turn"
 BUSY_S = 30
 """How long a transaction waits for another's lock before it gives up."""
 IDLE_S = 120
@@ -58,6 +61,7 @@ def make_engine(url: str) -> Engine:
     }
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": BUSY_S}, **common)
+        engine.update_execution_options(**{TURN: threading.Lock()})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -88,7 +92,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     Raises:
         DatabaseError: the database does not answer, or others held its lock for too long.
     """
-    with _told(engine), engine.connect() as plain:
+    with _told(engine), _turn(engine), engine.connect() as plain:
         connection = plain.execution_options(**{WRITES: True})
         with connection.begin():
             yield connection
@@ -182,6 +186,21 @@ def _prepare_postgresql(dbapi_connection: Any, _record: Any) -> None:
         cursor.execute(f"SET lock_timeout = '{BUSY_S}s'")
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_S}s'")
     dbapi_connection.commit()
+
+
+@contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    """The only writing transaction of this process, on SQLite."""
+    turn: threading.Lock | None = engine.get_execution_options().get(TURN)
+    if turn is None:
+        yield
+        return
+    if not turn.acquire(timeout=BUSY_S):
+        raise DatabaseError.of(SETTING, "a database that answers", f"{shown(engine.url)}: others write for too long")
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 @contextmanager

@@ -42,6 +42,16 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
+def test_workers_stand_back_for_their_parent_where_they_are_told_to() -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    for niceness in (0, 7):
+        with LocalProcesses(counting, workers=1, niceness=niceness) as executor:
+            (joined,) = gather(executor, 1)
+            assert isinstance(joined, Joined)
+            assert os.getpriority(os.PRIO_PROCESS, joined.info.pid) == min(own + niceness, 19)
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
 def test_children_die_with_a_parent_that_is_killed_whatever_they_do() -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -37,7 +37,7 @@ START_TIMEOUT_S = 300.0
 """Without any worker at all."""
 REAP_S = 2.0
 """Between a child's end of the pipe closing and the child being gone, or being ended."""
-_BOOT = "import json, sys; from {module} import start; start(json.loads(sys.argv[1]), int(sys.argv[2]))"
+_BOOT = "import json, sys; from {module} import start; start(json.loads(sys.argv[1]), *map(int, sys.argv[2:]))"
 
 
 class LocalProcesses:
@@ -49,6 +49,7 @@ class LocalProcesses:
         gpus_per_worker: 1 for a GPU of its own, a fraction to share one; 0 leaves the choice to JAX.
         most_losses: workers that may die one after the other without a task being finished in between; None for any
             number of those that were ready, where the caller gives up on what kills them.
+        niceness: how far workers stand back behind this process for a core, 0 to 19, as nice(1) has it.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class LocalProcesses:
         threads_per_worker: int = 1,
         gpus_per_worker: float = 0,
         most_losses: int | None = LOSSES_IN_A_ROW,
+        niceness: int = 0,
     ) -> None:
         self._payload = pickle.dumps(make_work)
         self._threads, self._gpus, self._most_losses = threads_per_worker, gpus_per_worker, most_losses
+        self._niceness = niceness
         self._wanted = workers or max(_cores() // threads_per_worker, 1)
         self._inbox: queue.SimpleQueue[tuple[_Child, tuple[Any, ...]]] = queue.SimpleQueue()
         self._lock = threading.RLock()
@@ -141,7 +144,7 @@ class LocalProcesses:
         self._count += 1
         variables = os.environ | environment(self._threads, self._gpus) | _device(slot, self._gpus)
         try:
-            child = _Child(name, slot, variables, self._inbox.put)
+            child = _Child(name, slot, variables, self._niceness, self._inbox.put)
         except OSError as error:
             raise WorkersError.of("workers", "a process that can be started", str(error)) from error
         self._children[name] = child
@@ -188,7 +191,12 @@ class _Child:
     """
 
     def __init__(
-        self, name: str, slot: int, variables: dict[str, str], put: Callable[[tuple[_Child, tuple[Any, ...]]], None]
+        self,
+        name: str,
+        slot: int,
+        variables: dict[str, str],
+        niceness: int,
+        put: Callable[[tuple[_Child, tuple[Any, ...]]], None],
     ) -> None:
         self.name, self.slot = name, slot
         self.tasks: list[int] = []
@@ -199,7 +207,7 @@ class _Child:
         ours, theirs = socket.socketpair()
         self._pipe = Connection(ours.detach())
         try:
-            self.process = _spawn(theirs, variables)
+            self.process = _spawn(theirs, variables, niceness)
         except OSError:
             self._pipe.close()
             raise
@@ -260,7 +268,7 @@ class _Child:
         self._put((self, ("gone",)))
 
 
-def _spawn(theirs: socket.socket, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+def _spawn(theirs: socket.socket, variables: dict[str, str], niceness: int) -> subprocess.Popen[bytes]:
     """The child's process, in a session of its own: signals to this process' group don't reach it."""
     boot = _BOOT.format(module=f"{__package__}.local_worker")
     # what this process can import, the child can import too: the factory and the tasks travel by reference
@@ -270,6 +278,7 @@ def _spawn(theirs: socket.socket, variables: dict[str, str]) -> subprocess.Popen
         boot,
         json.dumps([p for p in sys.path if isinstance(p, str)]),
         str(theirs.fileno()),
+        str(niceness),
     ]
     return subprocess.Popen(
         command,

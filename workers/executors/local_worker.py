@@ -107,7 +107,8 @@ def _run(pipe: Connection, inbox: _Inbox, work: Work, number: int, task_id: int,
     pipe.send(answer)
 
 
-def start(paths: list[str], descriptor: int) -> None:
+def start(paths: list[str], descriptor: int, niceness: int) -> None:
     """What local_processes.py has the interpreter call; `paths` are the parent's."""
     sys.path[:] = paths
+    os.nice(niceness)  # before there are threads: on Linux only those that come later have it from this one
     main(descriptor)

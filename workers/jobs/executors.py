@@ -17,6 +17,7 @@ def open_executor(
     threads_per_worker: int = 1,
     gpus_per_worker: float = 0,
     address: str | None = None,
+    niceness: int = 0,
 ) -> Executor:
     """The executor for jobs; its workers start when it is entered.
 
@@ -25,6 +26,7 @@ def open_executor(
     Args:
         kind: child processes of this one, Ray, or a thread of this process (one worker, which can't be ended).
         address: of a running Ray cluster; None starts one here.
+        niceness: of child processes: how far they stand back behind this one for a core, 0 to 19.
 
     Raises:
         PorefieldError: Ray is not installed.
@@ -39,6 +41,7 @@ def open_executor(
             threads_per_worker=threads_per_worker,
             gpus_per_worker=gpus_per_worker,
             most_losses=None,
+            niceness=niceness,
         )
     from ..executors.ray_cluster import RayCluster  # Ray takes seconds to import, and is an extra
 

@@ -15,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import CheckConstraint, Engine, func, insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from porefield.service.database import engine as engine_module
 from porefield.service.database.engine import DatabaseError, make_engine, reading, writing
 from porefield.service.database.schema import SchemaError, check_schema, code_version, open_database, upgrade
 from porefield.service.database.secrets import shared_secret
@@ -153,6 +154,26 @@ def test_a_writer_waits_for_the_other_and_loses_nothing(engine: Engine) -> None:
         list(pool.map(add, range(40)))
     with reading(engine) as connection:
         assert bytes(connection.execute(row).scalar_one()) == bytes([40])
+
+
+def test_a_writer_that_waits_for_too_long_is_told(
+    engine: Engine, database_kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite the threads of a process queue for one lock; on PostgreSQL they do not."""
+    monkeypatch.setattr(engine_module, "BUSY_S", 0.2)
+    with ThreadPoolExecutor(1) as pool, writing(engine):
+        other = pool.submit(write_nothing, engine)
+        if database_kind == "sqlite":
+            with pytest.raises(DatabaseError, match="others write for too long"):
+                other.result(PATIENCE_S)
+        else:
+            other.result(PATIENCE_S)
+    write_nothing(engine)
+
+
+def write_nothing(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(text("SELECT 1"))
 
 
 def test_an_exception_takes_everything_back(engine: Engine) -> None:
