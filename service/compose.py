@@ -98,6 +98,7 @@ def executor_options(settings: ServiceSettings) -> dict[str, Any]:
         "threads_per_worker": settings.threads_per_worker,
         "gpus_per_worker": settings.gpus_per_worker,
         "address": settings.ray_address,
+        "niceness": settings.worker_niceness,
     }
 
 
@@ -133,7 +134,8 @@ def job_finished(
         summary = results.file(job, "summary.json")
         if summary is not None:
             metrics.note_plan(json.loads(summary.read_text(encoding="utf-8")))
-    recover(results.of(job))  # what a worker that died while publishing left beside its result
+    if job.status is not JobStatus.SUCCESSFUL:
+        recover(results.of(job))  # what a worker that died while publishing left; a later one has seen to it itself
     Results(work).remove(job.id)
     for sha256 in job.anatomies:
         anatomies.tidy(sha256)

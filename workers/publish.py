@@ -88,12 +88,14 @@ def recover(target: Path) -> None:
     """Clear up after writers of `target` that died: put back what they were replacing, remove what they half wrote."""
     if not target.parent.is_dir():
         return
-    for sibling in sorted(target.parent.glob(f".{_escaped(target.name)}.*")):
-        kind = sibling.name.removeprefix(f".{target.name}")
-        if not kind.startswith((_PARTIAL, _REPLACED)) or (lock := _try_lock(sibling)) is None:
+    kinds = tuple(f".{target.name}{kind}" for kind in (_PARTIAL, _REPLACED))
+    # not by glob: a service's folder may have very many siblings, and it takes twice as long
+    for name in sorted(name for name in os.listdir(target.parent) if name.startswith(kinds)):
+        sibling = target.parent / name
+        if (lock := _try_lock(sibling)) is None:
             continue
         try:
-            if kind.startswith(_REPLACED) and not target.exists():
+            if name.startswith(kinds[1]) and not target.exists():
                 sibling.rename(target)
             else:
                 _remove(sibling)
@@ -178,8 +180,3 @@ def _as_resource_error(error: OSError, target: Path) -> OSError | ResourceError:
         return error
     reason = os.strerror(error.errno or errno.ENOSPC)
     return ResourceError.of("out", f"room to write the result at {target}", f"'{reason}'; nothing was written")
-
-
-def _escaped(name: str) -> str:
-    """`name` with the characters that glob reads as patterns made literal."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
