@@ -121,7 +121,11 @@ class Pulse(Model):
 
     anode: tuple[Name, ...] = Field(min_length=1, description="Electrodes at the pulse voltage.")
     cathode: tuple[Name, ...] = Field(min_length=1, description="Electrodes at 0 V.")
-    voltage_v: Positive = Field(le=MAX_VOLTAGE_V, description="Voltage between them, V.")
+    voltage_v: Positive | None = Field(default=None, le=MAX_VOLTAGE_V, description="Voltage between them, V.")
+    current_a: Positive | None = Field(
+        default=None,
+        description="Instead of voltage_v: what the generator delivers, A; the voltage is found that drives it.",
+    )
     count: int = Field(default=8, ge=1, le=100_000, description="Number of pulses.")
     width_us: Positive = Field(default=100.0, description="Width of one pulse, microseconds.")
     frequency_hz: Positive = Field(default=1.0, description="Repetition frequency, Hz.")
@@ -129,6 +133,7 @@ class Pulse(Model):
 
     @model_validator(mode="after")
     def _apart(self) -> Pulse:
+        exactly_one(self, ("voltage_v", "current_a"))
         for field in ("anode", "cathode"):
             names: tuple[str, ...] = getattr(self, field)
             if len(set(names)) != len(names):

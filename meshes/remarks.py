@@ -73,12 +73,21 @@ def _idle(plan: Plan) -> list[Note]:
 def _over_limit(plan: Plan, generator: Generator | None) -> list[Note]:
     if generator is None:
         return []
-    return [
+    too_much = [
+        Note(
+            "current_above_generator",
+            f"pulses[{i}].current_a is {pulse.current_a:g} A; {generator.title} delivers {generator.max_current_a:g} A",
+            warning=True,
+        )
+        for i, pulse in enumerate(plan.pulses)
+        if pulse.current_a is not None and pulse.current_a > generator.max_current_a
+    ]
+    return too_much + [
         Note(
             "voltage_above_generator",
             f"pulses[{i}].voltage_v is {pulse.voltage_v:g} V; {generator.title} delivers {generator.max_voltage_v:g} V",
             warning=True,
         )
         for i, pulse in enumerate(plan.pulses)
-        if pulse.voltage_v > generator.max_voltage_v
+        if pulse.voltage_v is not None and pulse.voltage_v > generator.max_voltage_v
     ]

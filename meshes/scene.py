@@ -29,6 +29,10 @@ from .tubes import check_resolved
 from .voxels import VoxelGrid
 from .window import solve_grid
 
+PROBE_V = 1.0
+"""Voltage of a pulse whose current is prescribed, until the voltage that drives it is known. So little that tissue
+stays at rest: one linear solve tells its resistance."""
+
 
 @dataclass(frozen=True)
 class PulseSetup:
@@ -36,7 +40,9 @@ class PulseSetup:
 
     Attributes:
         name: unique among the plan's pulses.
-        potentials_v: in the order of the scene's electrodes: anodes at voltage_v, cathodes at 0, None floats.
+        voltage_v, current_a: what the plan prescribes; the other one is None.
+        potentials_v: in the order of the scene's electrodes: anodes at voltage_v (at PROBE_V where the current is
+            prescribed), cathodes at 0, None floats.
     """
 
     name: str
@@ -47,6 +53,7 @@ class PulseSetup:
     width_us: float
     frequency_hz: float
     potentials_v: tuple[float | None, ...]
+    current_a: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +89,7 @@ class Scene:
     provenance: Mapping[str, Any]
 
     def problem(self, pulse_index: int) -> FieldProblem:
-        """The kernels' problem of one pulse."""
+        """The kernels' problem of one pulse; where it prescribes the current, at PROBE_V."""
         return FieldProblem(
             self.grid.kernel_grid,
             self.tissue,
@@ -238,7 +245,7 @@ def _pulses(plan: Plan) -> tuple[PulseSetup, ...]:
 
 def _potential_v(pulse: Pulse, electrode: str) -> float | None:
     if electrode in pulse.anode:
-        return pulse.voltage_v
+        return PROBE_V if pulse.voltage_v is None else pulse.voltage_v
     return 0.0 if electrode in pulse.cathode else None
 
 
@@ -248,5 +255,6 @@ def _provenance(plan: Plan, source: Source, grid: VoxelGrid) -> dict[str, Any]:
         "spacing_mm": list(grid.spacing_mm),
         "affine": grid.affine.tolist(),
         "resampling": plan.grid.resampling if plan.anatomy.phantom is None else None,
+                pulse.current_a,
     }
     return {**source.provenance, "grid": made}

@@ -32,11 +32,12 @@ def plan_tables(plan: PlanDescription) -> RenderableType:
     electrodes = _table("electrode", "geometry in patient RAS mm")
     for electrode in plan.electrodes:
         electrodes.add_row(escape(electrode["name"]), _geometry(electrode))
-    pulses = _table("pulse", "anode", "cathode", "floating", "voltage (V)", "train")
+    pulses = _table("pulse", "anode", "cathode", "floating", "voltage or current", "train")
     for p in plan.pulses:
         train = f"{p.count} x {p.width_us:g} us at {p.frequency_hz:g} Hz"
         ends = (_names(p.anodes), _names(p.cathodes), _names(p.floating))
-        pulses.add_row(escape(p.name), *ends, f"{p.voltage_v:g}", train)
+        level = f"{p.current_a:g} A" if p.voltage_v is None else f"{p.voltage_v:g} V"
+        pulses.add_row(escape(p.name), *ends, level, train)
     title = [Text(plan.title, style="bold")] if plan.title else []
     notes = [*_warnings(plan.warnings), *_notes(n.message for n in plan.notes if n.message not in plan.warnings)]
     return Group(*title, Text(head), tissues, structures, electrodes, pulses, *notes)
@@ -96,7 +97,8 @@ def _pulses(summary: RunSummary) -> Table:
             fits += f", about {p.voltage_at_current_limit_v:.0f} V would fit"
         solver = "converged" if p.solver.status.value == "converged" else f"[red]{p.solver.status.value}[/]"
         power = None if p.peak_power_w is None else p.peak_power_w / 1e3
-        row = (f"{p.voltage_v:g}", _number(p.generator_current_a), _number(power), fits, solver)
+        level = f"{p.voltage_v:g}" if p.current_a is None else f"{p.voltage_v:.1f} for {p.current_a:g} A"
+        row = (level, _number(p.generator_current_a), _number(power), fits, solver)
         table.add_row(escape(p.name), *row)
     return table
 

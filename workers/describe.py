@@ -48,7 +48,8 @@ class PulseDescription(_Part):
     anodes: list[str]
     cathodes: list[str]
     floating: list[str]
-    voltage_v: float
+    voltage_v: float | None
+    current_a: float | None
     count: int
     width_us: float
     frequency_hz: float
@@ -134,6 +135,7 @@ def _pulses(scene: Scene) -> list[PulseDescription]:
             cathodes=list(pulse.cathodes),
             floating=[n for n, v in zip(scene.electrodes, pulse.potentials_v, strict=True) if v is None],
             voltage_v=pulse.voltage_v,
+            current_a=pulse.current_a,
             count=pulse.count,
             width_us=pulse.width_us,
             frequency_hz=pulse.frequency_hz,

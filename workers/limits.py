@@ -58,7 +58,7 @@ def voltage_at_current_limit(
     guess_v = voltage_v * limit_a / points[0][1]
     for _ in range(MOST_SOLVES):
         ratio = guess_v / points[-1][0]
-        problem = _scaled(problem, ratio)
+        problem = scaled(problem, ratio)
         solution = resolve(problem, solution, ratio)
         current_a = current_of(solution)
         if not solution.converged or current_a <= 0:
@@ -70,7 +70,8 @@ def voltage_at_current_limit(
     return None
 
 
-def _scaled(problem: FieldProblem, factor: float) -> FieldProblem:
+def scaled(problem: FieldProblem, factor: float) -> FieldProblem:
+    """A problem with all potentials times a factor."""
     potentials = tuple(None if v is None else v * factor for v in problem.potentials_v)
     return dataclasses.replace(problem, potentials_v=potentials)
 

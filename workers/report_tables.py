@@ -97,7 +97,7 @@ def currents_table(result: Result) -> Html:
             (
                 pulse_title(pulse),
                 train(pulse),
-                exact(pulse.get("voltage_v")),
+                voltage(pulse),
                 *(cells if wide else [listed]),
                 number(delivered_a(pulse)),
                 number(None if power is None else power / 1000),
@@ -117,6 +117,14 @@ def pulse_title(pulse: Mapping[str, Any]) -> Html:
         return Html(text(name))
     path = f"{' + '.join(anodes)} \N{RIGHTWARDS ARROW} {' + '.join(cathodes)}"
     return Html(f"{text(name)}<br><small>{text(path)}</small>")
+
+
+def voltage(pulse: Mapping[str, Any]) -> Html:
+    """As the plan has it; where it prescribes the current, the one that was found, and says so."""
+    prescribed = finite(pulse.get("current_a"))
+    if prescribed is None:
+        return Html(text(exact(pulse.get("voltage_v"))))
+    return Html(f"{text(number(pulse.get('voltage_v')))}<br><small>found for {prescribed:g} A</small>")
 
 
 def current(value: Any) -> str:

@@ -15,9 +15,9 @@ from ..kernels.solution import Solution, SolveStatus
 from ..meshes.generators import Generator
 from ..meshes.scene import Scene
 from ..meshes.tissues import Tissue
-from .limits import generator_current_a, within_limits
+from .limits import generator_current_a
 from .measures import finite, measure_avoided, measure_targets, measure_volumes
-from .solve import currents_by_name
+from .solve import currents_by_name, fits_generator, voltage_of
 from .summary import (
     DISCLAIMER,
     AvoidMeasures,
@@ -79,7 +79,8 @@ def summarise_pulse(scene: Scene, index: int, solution: Solution, fitting_v: flo
         name=pulse.name,
         anodes=list(pulse.anodes),
         cathodes=list(pulse.cathodes),
-        voltage_v=pulse.voltage_v,
+        voltage_v=voltage_of(scene, pulse, solution),
+        current_a=pulse.current_a,
         count=pulse.count,
         width_us=pulse.width_us,
         frequency_hz=pulse.frequency_hz,
@@ -87,9 +88,7 @@ def summarise_pulse(scene: Scene, index: int, solution: Solution, fitting_v: flo
         electrode_potentials_v={name: finite(v) for name, v in potentials.items()},
         generator_current_a=finite(drawn_a),
         peak_power_w=finite(sum(currents[name] * potentials[name] for name in currents)),
-        within_generator_limits=within_limits(scene.generator, pulse.voltage_v, drawn_a)
-        if solution.converged
-        else None,
+        within_generator_limits=fits_generator(scene, pulse, solution) if solution.converged else None,
         voltage_at_current_limit_v=fitting_v,
         solver=SolverCertificate(
             status=solution.status,
@@ -113,6 +112,7 @@ def warnings_of(scene: Scene, pulses: Sequence[PulseSummary], avoid: Mapping[str
         if pulse.solver.status is not SolveStatus.CONVERGED
     ]
     found += [over_current(pulse, scene.generator) for pulse in pulses if _too_much(pulse, scene.generator)]
+    found += [over_voltage(pulse, scene.generator) for pulse in pulses if _too_high(pulse, scene.generator)]
     found += [
         f"{name}: {measured.max_v_per_cm:.0f} V/cm exceeds its limit of {measured.limit_v_per_cm:g} V/cm, in "
         f"{measured.volume_above_limit_mm3 or 0:.3g} mm3"
@@ -132,8 +132,22 @@ def over_current(pulse: PulseSummary, generator: Generator | None) -> str:
     return text
 
 
+def over_voltage(pulse: PulseSummary, generator: Generator | None) -> str:
+    """The warning of a pulse whose current takes more voltage than the generator has."""
+    assert generator is not None
+    return (
+        f"pulse {pulse.name}: {pulse.current_a:g} A take {pulse.voltage_v:.0f} V, more than the "
+        f"{generator.max_voltage_v:g} V of {generator.title}"
+    )
+
+
+def _too_high(pulse: PulseSummary, generator: Generator | None) -> bool:
+    """Only of a prescribed current: of a prescribed voltage the plan's own remarks tell."""
+    return generator is not None and pulse.current_a is not None and pulse.voltage_v > generator.max_voltage_v
+
+
 def _too_much(pulse: PulseSummary, generator: Generator | None) -> bool:
-    current_a = pulse.generator_current_a
+    current_a = pulse.generator_current_a if pulse.current_a is None else pulse.current_a
     return generator is not None and current_a is not None and current_a > generator.max_current_a
 
 

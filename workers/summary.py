@@ -45,7 +45,8 @@ class PulseSummary(_Part):
     name: str
     anodes: list[str]
     cathodes: list[str]
-    voltage_v: float
+    voltage_v: float = Field(description="as the plan has it, or the one found that drives current_a")
+    current_a: float | None = Field(default=None, description="A, where the plan prescribes the current; else null")
     count: int | None
     width_us: float | None
     frequency_hz: float | None

@@ -54,7 +54,7 @@ BAD = [
     ("pulses.0.voltage_v", float("nan"), "pulses[0].voltage_v", "finite number", "nan"),
     ("pulses.0.voltage_v", True, "pulses[0].voltage_v", "a number", "True"),
     ("pulses.0.voltage_v", "high", "pulses[0].voltage_v", "a number", "'high'"),
-    ("pulses.0.voltage_v", ..., "pulses[0].voltage_v", "a value", "nothing"),
+    ("pulses.0.voltage_v", ..., "pulses[0]", "exactly one of voltage_v, current_a", "none of them"),
     ("pulses.0.count", 0, "pulses[0].count", "greater than or equal to 1", "0"),
     ("pulses.0.anode", ["Q"], "pulses[0].anode[0]", "one of A, B", "Q"),
     ("pulses.0.cathode", ["A"], "pulses[0].cathode", "no electrode that is an anode", "A"),

@@ -30,6 +30,7 @@ class Stub:
 
     def evaluate(self, plan: Plan, control: RunControl) -> Evaluation:
         voltage_v = plan.pulses[0].voltage_v
+        assert voltage_v is not None
         if self._log is not None:
             with Path(self._log).open("a") as file:
                 file.write(f"{voltage_v}\n")

@@ -27,7 +27,7 @@ from ...meshes.memory import available_bytes, in_words
 from ...meshes.plan import Plan
 from ...meshes.scene import Scene, SceneBuilder
 from ..dataset import SPACE, ZONES, axis_origin_mm, conducting, describe_electrode, zone_map
-from ..limits import generator_current_a, within_limits
+from ..limits import generator_current_a
 from ..measures import (
     measure_avoided,
     measure_targets,
@@ -36,7 +36,7 @@ from ..measures import (
     tissue_thresholds_v_per_m,
 )
 from ..progress import RunControl
-from ..solve import currents_by_name, memory_limits_named
+from ..solve import currents_by_name, fits_generator, memory_limits_named, voltage_of
 from ..summary import DISCLAIMER, AvoidMeasures, TargetMeasures
 from .model import Evaluation, Layout, MapVariable, Variable
 from .pulses import PulseSolver, SolvedPoint, attempt
@@ -226,6 +226,7 @@ def layout_of(scene: Scene, maps: Sequence[str]) -> Layout:
         "avoid_volume_above_limit_mm3": Variable("mm3", "avoided structure above its limit", ("avoided",)),
         "current_a": Variable("A", "current out of each electrode into the tissue", ("pulse", "electrode")),
         "generator_current_a": Variable("A", "what the generator delivers", ("pulse",)),
+        "voltage_v": Variable("V", "between anodes and cathodes", ("pulse",)),
         "peak_power_w": Variable("W", "power into the tissue", ("pulse",)),
         "within_generator_limits": Variable(share, "1 within voltage and current limits, 0 not", ("pulse",)),
         "relative_residual": Variable(share, "of the current balance", ("pulse",)),
@@ -304,10 +305,11 @@ def _avoid_measures(avoided: Sequence[AvoidMeasures]) -> dict[str, Any]:
 def _pulse_measures(scene: Scene, solutions: Sequence[Solution]) -> dict[str, Any]:
     pulses = list(zip(scene.pulses, solutions, strict=True))
     drawn_a = [generator_current_a(pulse, currents_by_name(scene, s)) for pulse, s in pulses]
-    within = [within_limits(scene.generator, p.voltage_v, a) for (p, _), a in zip(pulses, drawn_a, strict=True)]
+    within = [fits_generator(scene, pulse, s) for pulse, s in pulses]
     return {
         "current_a": [list(s.currents_a) for s in solutions],
         "generator_current_a": drawn_a,
+        "voltage_v": [voltage_of(scene, pulse, s) for pulse, s in pulses],
         "peak_power_w": [s.dissipated_power_w for s in solutions],
         "within_generator_limits": [None if w is None else float(w) for w in within],
         "relative_residual": [s.relative_residual for s in solutions],

@@ -102,7 +102,9 @@ class PulseSolver:
         near = self._continuations[index]
         tasks: list[_Task] = []
         to_solve: list[_Task] = []
-        for point in points:
+        for point in [p for p in points if p.scene.pulses[index].current_a is not None]:
+            self._solve_at_current(index, point, control)
+        for point in [p for p in points if p.scene.pulses[index].current_a is None]:
             problem = attempt(point.scene.problem, index)
             if isinstance(problem, Exception):
                 point.fault = problem
@@ -124,6 +126,22 @@ class PulseSolver:
             near.add(last.problem, last.result)
         for task in tasks:
             _keep(index, task)
+
+    def _solve_at_current(self, index: int, point: SolvedPoint, control: RunControl) -> None:
+        """A pulse whose current is prescribed, by itself: how many solves it takes depends on the point."""
+        near = self._continuations[index] if self._warm_starts else Continuation()
+        problem = attempt(point.scene.problem, index)
+        if isinstance(problem, Exception):
+            point.fault = problem
+            return
+        task = _Task(point, problem, near.start(problem))
+        task.result = attempt(_current_solution, index, point.scene, control, near)
+        _keep(index, task)
+
+
+def _current_solution(index: int, scene: Scene, control: RunControl, near: Continuation) -> Solution:
+    with memory_limits_named(scene):
+        return solve_pulse(scene, index, control, continuation=near)
 
 
 def _solve(index: int, tasks: list[_Task], control: RunControl, lanes: int) -> None:
