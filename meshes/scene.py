@@ -48,7 +48,7 @@ class PulseSetup:
     name: str
     anodes: tuple[str, ...]
     cathodes: tuple[str, ...]
-    voltage_v: float
+    voltage_v: float | None
     count: int
     width_us: float
     frequency_hz: float
