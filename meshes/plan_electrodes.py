@@ -172,3 +172,8 @@ class SolverSettings(Model):
         description="Relative residual of the current balance at which a solve is converged.",
     )
     max_newton_steps: int = Field(default=60, ge=1, le=1000, description="Newton steps per nested grid.")
+    check_grid: bool = Field(
+        default=False,
+        description="Solve on larger voxels too, and give every number an uncertainty for the voxels' size. For single "
+        "plans: the points of a sweep are not checked.",
+    )

@@ -150,16 +150,31 @@ class SceneBuilder:
         if plan.grid != self._plan.grid or not _same_source(plan, self._plan):
             where: dict[str, Any] = {"base_dir": self._base_dir, "anatomy": self._anatomy}
             return SceneBuilder(plan, **where, most_voxels=self._most_voxels).build(plan)
+        check_memory(self._grid, len(plan.pulses), "grid.spacing_mm")
+        if self._codes is None:
+            self._codes = self._source.on_grid(self._grid, plan.grid.resampling)
+        return self._scene(plan, self._grid, self._codes)
+
+    def build_coarser(self, ratio: float) -> Scene:
+        """The first plan in the same box with voxels about `ratio` times as large, to tell what the voxels' size does.
+
+        Electrodes stay exactly where they are. Targets that have no voxels any more are left out of it.
+
+        Raises:
+            PorefieldError: as `build_scene`; electrodes that larger voxels do not resolve.
+        """
+        grid = self._grid.coarser(ratio)
+        codes = self._source.on_grid(grid, self._plan.grid.resampling)
+        return self._scene(self._plan, grid, codes, need_targets=False)
+
+    def _scene(self, plan: Plan, grid: VoxelGrid, source_codes: NDArray[np.uint16], need_targets: bool = True) -> Scene:
         tissues = load_tissues(plan.tissues)
         _check_tissue_names(plan, tissues)
         generator = choose_generator(plan.generator)
-        source, grid = self._source, self._grid
+        source = self._source
         legend = legend_of(plan, source)
         check_names(plan, source, legend, tissues)
-        check_memory(grid, len(plan.pulses), "grid.spacing_mm")
-        if self._codes is None:
-            self._codes = source.on_grid(grid, plan.grid.resampling)
-        codes = paint(plan, self._codes, legend, grid)
+        codes = paint(plan, source_codes, legend, grid)
         tissue, used = index_tissues(codes, legend, tissues)
         electrodes = {settings.name: place(settings, grid) for settings in plan.electrodes}
         notes = [*self._grid_notes]
@@ -167,14 +182,14 @@ class SceneBuilder:
         notes += check_in_tissue(plan.electrodes, grid, air)
         notes += check_resolved(plan.electrodes, grid, air)
         notes += check_apart(plan.electrodes, tuple(electrodes.values()), min(grid.spacing_mm))
-        structures = _structures(plan, legend, codes)
+        structures = _structures(plan, legend, codes, need_targets)
         return Scene(
             plan=plan,
             grid=grid,
             tissue=tissue,
             tissues=used,
             structures=structures,
-            targets=plan.targets,
+            targets=tuple(name for name in plan.targets if name in structures),
             avoid={name: limit.max_v_per_cm for name, limit in plan.avoid.items() if name in structures},
             electrodes=electrodes,
             pulses=_pulses(plan),
@@ -207,8 +222,10 @@ def _check_tissue_names(plan: Plan, tissues: Mapping[str, Tissue]) -> None:
         raise PlanError(problems)
 
 
-def _structures(plan: Plan, legend: Legend, codes: NDArray[np.uint16]) -> dict[str, NDArray[np.bool_]]:
-    """Voxels of targets and avoided structures; an avoided one without voxels is left out."""
+def _structures(
+    plan: Plan, legend: Legend, codes: NDArray[np.uint16], need_targets: bool
+) -> dict[str, NDArray[np.bool_]]:
+    """Voxels of targets and avoided structures; an avoided one without voxels is left out, a target if it may be."""
     structures: dict[str, NDArray[np.bool_]] = {}
     for name in dict.fromkeys((*plan.targets, *plan.avoid)):
         members = np.zeros(len(legend.entries), bool)
@@ -216,7 +233,7 @@ def _structures(plan: Plan, legend: Legend, codes: NDArray[np.uint16]) -> dict[s
         mask = members[codes]
         if mask.any():
             structures[name] = mask
-        elif name in plan.targets:
+        elif need_targets and name in plan.targets:
             field = f"targets[{plan.targets.index(name)}]"
             raise GeometryError.of(field, "a structure with voxels in the solved region", f"{name}, which has none")
     return structures
@@ -238,6 +255,7 @@ def _pulses(plan: Plan) -> tuple[PulseSetup, ...]:
                 pulse.width_us,
                 pulse.frequency_hz,
                 tuple(_potential_v(pulse, electrode.name) for electrode in plan.electrodes),
+                pulse.current_a,
             )
         )
     return tuple(setups)
@@ -255,6 +273,5 @@ def _provenance(plan: Plan, source: Source, grid: VoxelGrid) -> dict[str, Any]:
         "spacing_mm": list(grid.spacing_mm),
         "affine": grid.affine.tolist(),
         "resampling": plan.grid.resampling if plan.anatomy.phantom is None else None,
-                pulse.current_a,
     }
     return {**source.provenance, "grid": made}

@@ -56,6 +56,12 @@ class VoxelGrid:
     def voxel_volume_mm3(self) -> float:
         return float(np.prod(self.spacing_mm))
 
+    def coarser(self, ratio: float) -> VoxelGrid:
+        """The same box in voxels about `ratio` times as large: along each axis as many as fit it exactly."""
+        nx, ny, nz = (max(round(n / ratio), 1) for n in self.shape)
+        sx, sy, sz = (n * h / m for n, h, m in zip(self.shape, self.spacing_mm, (nx, ny, nz), strict=True))
+        return VoxelGrid((nx, ny, nz), (sx, sy, sz), self.axes, self.corner_mm)
+
     def to_local_m(self, points_mm: Array) -> Array:
         """Patient RAS mm to the kernels' local metres; shape (..., 3)."""
         return self.to_local_mm(points_mm) * 1e-3

@@ -81,6 +81,14 @@ def run(
     out: Annotated[Path, typer.Option("--out", help="Result directory to make.", show_default=False)],
     anatomy: AnatomyPath = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there already.")] = False,
+    check_grid: Annotated[
+        bool,
+        typer.Option(
+            "--check-grid",
+            help="Solve on larger voxels too, and give every number an uncertainty: half as long again. As "
+            "solver.check_grid in the plan.",
+        ),
+    ] = False,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
     device: Annotated[Device, typer.Option("--device", help="Where to compute.")] = Device.AUTO,
@@ -101,9 +109,10 @@ def run(
         with choose_display(as_json=as_json, quiet=quiet) as display, interruptible(display.say) as interruption:
             check_output(out, overwrite=overwrite)
             stop = interruption.requested
-            result = run_plan(load_plan(plan), anatomy=anatomy, on_progress=display.show, cancelled=stop)
+            told: dict[str, Any] = {"on_progress": display.show, "cancelled": stop}
+            result = run_plan(load_plan(plan), anatomy=anatomy, check_grid=check_grid or None, **told)
             interruption.writing = True
-            result.write(out, overwrite=overwrite, on_progress=display.show, cancelled=stop)
+            result.write(out, overwrite=overwrite, **told)
         return result
 
     with told_errors(as_json):

@@ -19,6 +19,7 @@ STAGES = {
     "sample": "sampling the field",
     "limits": "finding the voltage that fits the generator",
     "measure": "measuring",
+    "check_grid": "checking on larger voxels,",
     "write": "writing",
 }
 
@@ -100,7 +101,7 @@ class Bar:
         if progress.step is not None and progress.relative_residual is not None:
             grid = f" on coarse grid {progress.level}" if progress.level else ""
             detail = f"Newton step {progress.step}{grid}, residual {progress.relative_residual:.1e}"
-        elif progress.stage == "solve":
+        elif progress.stage in ("solve", "check_grid"):
             detail = "compiling, or reading the compiled solver"
         self._progress.update(self._task, description=text, completed=progress.fraction, detail=detail)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["prepare", "solve", "sample", "measure", "limits", "write"]
+Stage = Literal["prepare", "solve", "sample", "measure", "limits", "check_grid", "write"]
 
 
 class RunCancelled(Exception):
@@ -25,6 +26,7 @@ class RunProgress:
         level: nested grid of the solve, 0 the finest; None outside of solves.
         step: Newton step on that grid.
         relative_residual: of the current balance, to be brought below `tolerance`.
+        span: part of the whole work, 0 to 1, that this series of solves is.
     """
 
     stage: Stage
@@ -35,13 +37,18 @@ class RunProgress:
     step: int | None = None
     relative_residual: float | None = None
     tolerance: float | None = None
+    span: tuple[float, float] = (0.0, 1.0)
 
     @property
     def fraction(self) -> float:
         """Rough share (0 to 1) of the solving that is done: Newton steps are unknown beforehand, residuals fall."""
+        start, stop = self.span
+        return start + (stop - start) * self._fraction()
+
+    def _fraction(self) -> float:
         if self.stage == "prepare":
             return 0.0
-        if self.stage != "solve":
+        if self.stage not in ("solve", "check_grid"):
             return 1.0
         return (self.pulse_index + self._pulse_fraction()) / max(self.pulses, 1)
 
@@ -61,10 +68,11 @@ Cancelled = Callable[[], bool] | threading.Event | None
 
 @dataclass(frozen=True)
 class RunControl:
-    """A caller's progress callback and cancellation, bundled for the steps of a run."""
+    """A caller's progress callback and cancellation, bundled for the steps of a run; see RunProgress for `span`."""
 
     on_progress: OnProgress | None = None
     cancelled: Cancelled = None
+    span: tuple[float, float] = (0.0, 1.0)
 
     def tell(self, progress: RunProgress) -> None:
         """Report, and stop if asked to.
@@ -74,7 +82,7 @@ class RunControl:
         """
         self.check()
         if self.on_progress is not None:
-            self.on_progress(progress)
+            self.on_progress(dataclasses.replace(progress, span=self.span))
 
     def check(self) -> None:
         """Stop if asked to.

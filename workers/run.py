@@ -22,8 +22,10 @@ import xarray as xr
 from ..kernels.sampling import FieldSamples, sample_field
 from ..kernels.solution import Solution, SolveStatus
 from ..meshes.plan import Plan
-from ..meshes.scene import Scene, build_scene
+from ..meshes.scene import Scene, SceneBuilder
 from .dataset import build_dataset
+from .grid_check import check_grid as check_on_larger_voxels
+from .grid_check import grid_warnings
 from .progress import Cancelled, OnProgress, RunControl, RunProgress
 from .publish import check_target, published_directory
 from .solve import find_fitting_voltage, memory_limits_named, solve_pulse
@@ -32,6 +34,9 @@ from .summary import RunSummary
 
 CONTENTS = frozenset({"result.zarr", "summary.json", "report.html", "coverage.png"})
 """Of a result directory."""
+
+OWN_SHARE = 0.7
+"""Of the solving, where a grid check comes after it: 1 / (1 + 1/8 + 1/3.4), see grid_numbers.RATIOS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +110,8 @@ def run_plan(
     *,
     base_dir: Path | None = None,
     anatomy: Path | None = None,
+    check_grid: bool | None = None,
+    most_voxels: int | None = None,
     on_progress: OnProgress | None = None,
     cancelled: Cancelled = None,
 ) -> RunResult:
@@ -112,6 +119,9 @@ def run_plan(
 
     Args:
         base_dir, anatomy: where its files are, as for `build_scene`.
+        check_grid: solve on larger voxels too, and give each number an uncertainty (grid_check.py); None: as the plan's
+            `solver.check_grid` says. Costs about half as much again.
+        most_voxels: a larger grid is a PlanError.
         on_progress: called with a RunProgress between Newton steps, in the calling thread.
         cancelled: a function or a threading.Event that is asked between Newton steps.
 
@@ -119,12 +129,17 @@ def run_plan(
         PorefieldError: the plan, its anatomy or this machine does not allow it.
         RunCancelled: the caller asked for it.
     """
-    control = RunControl(on_progress, cancelled)
+    if check_grid is not None and check_grid != plan.solver.check_grid:
+        plan = plan.model_copy(update={"solver": plan.solver.model_copy(update={"check_grid": check_grid})})
+    own = (0.0, OWN_SHARE if plan.solver.check_grid else 1.0)
+    control = RunControl(on_progress, cancelled, own)
     timings_s: dict[str, float] = {}
     control.tell(RunProgress("prepare", pulses=len(plan.pulses)))
     with _timed(timings_s, "scene"):
-        scene = build_scene(plan, base_dir=base_dir, anatomy=anatomy)
-    return run_scene(scene, on_progress=on_progress, cancelled=cancelled, timings_s=timings_s)
+        builder = SceneBuilder(plan, base_dir=base_dir, anatomy=anatomy, most_voxels=most_voxels)
+        scene = builder.build(plan)
+    result = _run(scene, control, timings_s)
+    return _with_check(builder, result, RunControl(on_progress, cancelled, (own[1], 1.0)), timings_s)
 
 
 def run_scene(
@@ -134,9 +149,11 @@ def run_scene(
     cancelled: Cancelled = None,
     timings_s: dict[str, float] | None = None,
 ) -> RunResult:
-    """Run a plan whose scene is built already; see `run_plan`."""
-    control = RunControl(on_progress, cancelled)
-    timings_s = dict(timings_s or {})
+    """Run a plan whose scene is built already; see `run_plan`. No grid check is made, for that needs the anatomy."""
+    return _run(scene, RunControl(on_progress, cancelled), dict(timings_s or {}))
+
+
+def _run(scene: Scene, control: RunControl, timings_s: dict[str, float]) -> RunResult:
     pulses = range(len(scene.pulses))
     with _timed(timings_s, "solve"), memory_limits_named(scene):
         solutions = tuple(solve_pulse(scene, i, control) for i in pulses)
@@ -148,9 +165,29 @@ def run_scene(
     control.tell(RunProgress("measure", pulses=len(pulses)))
     with _timed(timings_s, "measure"):
         report = summarise(scene, solutions, samples, fitting_v)
-    timings_s["total"] = sum(timings_s.values())
-    rounded = {name: round(seconds, 3) for name, seconds in timings_s.items()}
-    return RunResult(scene, solutions, samples, report.model_copy(update={"timings_s": rounded}))
+    return RunResult(scene, solutions, samples, report.model_copy(update={"timings_s": _with_total(timings_s)}))
+
+
+def _with_check(
+    builder: SceneBuilder, result: RunResult, control: RunControl, timings_s: dict[str, float]
+) -> RunResult:
+    """The result with its grid check, where the plan asks for one."""
+    scene, report = result.scene, result.report
+    if not scene.plan.solver.check_grid:
+        return result
+    with _timed(timings_s, "check_grid"):
+        check = check_on_larger_voxels(builder, scene, report, control)
+    more = {
+        "grid_check": check,
+        "warnings": [*report.warnings, *grid_warnings(check)],
+        "timings_s": _with_total(timings_s),
+    }
+    return RunResult(scene, result.solutions, result.samples, report.model_copy(update=more))
+
+
+def _with_total(timings_s: dict[str, float]) -> dict[str, float]:
+    whole = {**timings_s, "total": sum(timings_s.values())}
+    return {name: round(seconds, 3) for name, seconds in whole.items()}
 
 
 def is_result(directory: Path) -> bool:

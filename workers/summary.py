@@ -124,6 +124,50 @@ class NoteSummary(_Part):
     message: str
 
 
+class GridNumber(_Part):
+    """A number of this result, what it is on larger voxels, and how far it may be off for that reason."""
+
+    value: float
+    coarser: list[float | None] = Field(description="the same on each of the larger voxels, in their order")
+    uncertainty: float | None = Field(
+        description="value +- this, in the value's unit; null where there is none to give"
+    )
+    reason: str = Field(description="why there is no uncertainty; empty where there is one")
+
+
+class Undecided(_Part):
+    """A verdict that other voxels may turn round."""
+
+    question: str = Field(description="such as 'tumour: covered whole'")
+    pointer: str = Field(description="JSON pointer into this file: the number that it hangs on")
+    value: float
+    uncertainty: float | None = Field(description="null: the number does not converge, or has no uncertainty")
+    limit: float = Field(description="what the number is held against, in its unit")
+    advice: str
+
+
+class CoarserGrid(_Part):
+    """Larger voxels that the plan was solved on too, in the same box."""
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    ratio: float = Field(description="of the voxels' edges to those of the plan: cube root of the volumes'")
+
+
+class GridCheck(_Part):
+    """How far the numbers may be off because voxels have a size; nothing about tissue values or the segmentation."""
+
+    done: bool = Field(description="false: it could not be made, `notes` say why")
+    spacing_mm: tuple[float, float, float] = Field(description="of this result")
+    coarser: list[CoarserGrid]
+    order: float = Field(description="assumed: errors fall as spacing ** order")
+    safety_factor: float
+    method: str = Field(description="how uncertainties come about, in words")
+    numbers: dict[str, GridNumber] = Field(description="by JSON pointer (RFC 6901) into this file")
+    undecided: list[Undecided]
+    notes: list[str]
+
+
 class GridSummary(_Part):
     """The voxels of the solve."""
 
@@ -149,6 +193,9 @@ class RunSummary(_Part):
     tissues: list[dict[str, Any]] = Field(description="each tissue in use: law, thresholds, source and confidence")
     generator: dict[str, Any] | None
     grid: GridSummary
+    grid_check: GridCheck | None = Field(
+        default=None, description="null: nobody asked for it, and the discretisation error of this result is unknown"
+    )
     provenance: dict[str, Any]
     timings_s: dict[str, float]
     versions: dict[str, str]

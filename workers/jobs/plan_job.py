@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 from ...kernels.solution import SolveStatus
 from ...meshes.plan import load_plan
-from ...meshes.scene import SceneBuilder
-from ..progress import RunProgress
-from ..run import run_scene
+from ..run import run_plan
 from ..store.run_store import read_summary
 from .inputs import with_files
 from .progress import Reporter
@@ -26,12 +23,9 @@ def run_plan_job(task: JobTask, reporter: Reporter) -> None:
     """
     inputs, folder = with_files(task)
     plan = load_plan(inputs)
-    reporter.run(RunProgress("prepare", pulses=len(plan.pulses)))
-    start = time.perf_counter()
-    scene = SceneBuilder(plan, anatomy=folder, most_voxels=task.most_voxels).build(plan)
-    timings_s = {"scene": time.perf_counter() - start}
-    result = run_scene(scene, on_progress=reporter.run, cancelled=reporter.stop, timings_s=timings_s)
-    result.write(task.result_dir, on_progress=reporter.run, cancelled=reporter.stop)
+    told: dict[str, Any] = {"on_progress": reporter.run, "cancelled": reporter.stop}
+    result = run_plan(plan, anatomy=folder, most_voxels=task.most_voxels, **told)
+    result.write(task.result_dir, **told)
 
 
 def about_plan(directory: Path) -> dict[str, Any]:

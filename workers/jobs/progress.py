@@ -62,7 +62,7 @@ def of_run(progress: RunProgress) -> dict[str, Any]:
     """A plan's progress as JSON data; `fraction` is rough."""
     residual = _finite(progress.relative_residual)
     where = f"pulse {progress.pulse_index + 1} of {progress.pulses}"
-    if progress.stage == "solve" and progress.step is not None:
+    if progress.stage in ("solve", "check_grid") and progress.step is not None:
         where += f", Newton step {progress.step}" + (f", residual {residual:.1e}" if residual is not None else "")
     return {
         "stage": progress.stage,
@@ -74,7 +74,7 @@ def of_run(progress: RunProgress) -> dict[str, Any]:
         "relative_residual": residual,
         "tolerance": _finite(progress.tolerance),
         "fraction": _share(progress.fraction),
-        "message": where if progress.stage in ("solve", "limits") else "",
+        "message": where if progress.stage in ("solve", "limits", "check_grid") else "",
     }
 
 
