@@ -1,0 +1,44 @@
+"""All verification cases, and their figures at a spacing as plain numbers."""
+
+from __future__ import annotations
+
+from .case import Case, Measured
+from .finite_elements import NEEDLES_IN_A_BLOCK, FiniteElementCase
+from .inclusion import FloatingSphereCase, NonlinearSphereCase
+from .laws import LIVER
+from .manufactured import ManufacturedCase
+from .needles import TABULATED, FloatingNeedleCase, NeedlePairCase
+from .radial import CoaxialCase, SphericalCase
+from .shell import FloatingShellCase
+from .slab import SlabCase
+
+
+def all_cases() -> tuple[Case, ...]:
+    """In the order of the page."""
+    return (
+        SlabCase(),
+        *(CoaxialCase(law, 300.0, (400.0,)) for law in LIVER if law != "ramp"),
+        # 350 V/cm is where the ramp sets in: a contour there follows a kink of the field
+        CoaxialCase("ramp", 300.0, (350.0, 400.0)),
+        *(CoaxialCase(law, 600.0, (500.0,)) for law in ("ramp", "Gompertz")),
+        *(SphericalCase(law, 300.0, (400.0,)) for law in LIVER),
+        *(SphericalCase(law, 600.0, (500.0,)) for law in ("ramp", "Gompertz")),
+        *(NeedlePairCase(law) for law in ("constant", *TABULATED)),
+        *(NonlinearSphereCase(law) for law in TABULATED),
+        *(FiniteElementCase(title) for title in NEEDLES_IN_A_BLOCK),
+        FloatingShellCase("constant"),
+        FloatingShellCase("sigmoid (Sel)"),
+        FloatingSphereCase(),
+        FloatingNeedleCase(),
+        ManufacturedCase(),
+    )
+
+
+def by_name(name: str) -> Case:
+    """Raises KeyError."""
+    return {case.name: case for case in all_cases()}[name]
+
+
+def errors(case: Case, measured: Measured) -> dict[str, float]:
+    """Of each figure, over its scale."""
+    return {f.name: f.error(measured.values[f.name]) for f in case.figures()}
