@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import time
 from pathlib import Path
@@ -18,11 +17,14 @@ from porefield.service.client import Client
 from porefield.service.environment import configure_numerics
 from porefield.service.settings import load_settings
 from porefield.workers.run import run_plan
-from tests.service.server import serving
+from tests.service.load import load
+from tests.service.server import Server, serving
+from tests.service.stub_server import StubServer, run
 
 from .test_sweep import PLAN
 
 CLIENTS, SUBMISSIONS, READS = 50, 500, 2000
+STUBS = 1000
 ROUNDS = 8
 
 pytestmark = [
@@ -67,39 +69,28 @@ def test_overhead_over_a_run(benchmark: BenchmarkFixture, tmp_path: Path) -> Non
     benchmark.extra_info.update(run_s=run_s, service_s=service_s, overhead_ms=1e3 * (service_s - run_s))
 
 
-def test_answers_while_many_ask_and_a_solve_runs(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    """500 submissions and 2,000 status reads of 50 clients; latencies in milliseconds."""
-    configure_numerics()
-    with serving(app(tmp_path / "data", threads_per_worker=1)) as url, Client(url) as client:
-        client.submit("plan", plan(1000)).wait(200)
-        latencies: dict[str, list[float]] = {}
-        benchmark.pedantic(lambda: latencies.update(asyncio.run(burst(url))), rounds=1, iterations=1)
-        for job in client.jobs(status="accepted"):
-            job.cancel()
-    for name, seconds in latencies.items():
-        ordered = sorted(seconds)
-        for share in (50, 99):
-            benchmark.extra_info[f"{name}_p{share}_ms"] = 1e3 * ordered[len(ordered) * share // 100]
+def test_answers_while_many_ask_and_a_worker_solves(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """500 submissions and 2,000 status reads of 50 clients; server, worker and clients in processes of their own."""
+    server = Server(tmp_path / "data", threads_per_worker=2)
+    try:
+        server.start()
+        with Client(server.url) as client:
+            client.submit("plan", plan(1000)).wait(200)
+        numbers = {"clients": CLIENTS, "submissions": SUBMISSIONS, "reads": READS}
+        found = benchmark.pedantic(lambda: load(server.url, plan(1100), **numbers), rounds=1, iterations=1)
+    finally:
+        server.end()
+    requests_per_s = (SUBMISSIONS + READS) / found.wall_s
+    benchmark.extra_info.update(found.percentiles_ms(), requests_per_s=requests_per_s)
 
 
-async def burst(url: str) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {"submit": [], "status": []}
-    limits = httpx.Limits(max_connections=CLIENTS)
-    async with httpx.AsyncClient(base_url=f"{url}/v1", limits=limits, timeout=60) as http:
-
-        async def timed(what: str, call: Any) -> httpx.Response:
-            start = time.perf_counter()
-            answer = await call
-            found[what].append(time.perf_counter() - start)
-            assert answer.status_code in (200, 201), answer.text
-            return answer
-
-        async def one(number: int) -> None:
-            for i in range(SUBMISSIONS // CLIENTS):
-                body = {"inputs": plan(500 + number + i / 100)}
-                job = (await timed("submit", http.post("/processes/plan/execution", json=body))).json()["jobID"]
-                for _ in range(READS // SUBMISSIONS):
-                    await timed("status", http.get(f"/jobs/{job}"))
-
-        await asyncio.gather(*map(one, range(CLIENTS)))
-    return found
+def test_jobs_that_solve_nothing(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """What the service itself costs a job: 1,000 of them over HTTP, on a disk."""
+    server = StubServer(tmp_path / "data", max_unfinished_jobs=2 * STUBS)
+    try:
+        server.start()
+        run(server, 100, "warm")
+        benchmark.pedantic(lambda: run(server, STUBS, "stub"), rounds=1, iterations=1)
+    finally:
+        server.end()
+    benchmark.extra_info["jobs_per_s"] = STUBS / benchmark.stats["min"]

@@ -1,14 +1,21 @@
-"""A server in a thread of the test process, on a free loopback port."""
+"""Servers for tests, on a free loopback port: in a thread of the test process, or in a process of their own."""
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 from fastapi import FastAPI
 
@@ -65,3 +72,72 @@ def service(data_dir: Path, **more: Any) -> Iterator[str]:
     """A whole service with its workers."""
     with serving(create_app(settings(data_dir, **more))) as url:
         yield url
+
+
+class Server:
+    """`porefield serve` in a process of its own; restarted on the same data."""
+
+    program = "from porefield.service.cli import main; main()"
+
+    def __init__(self, data: Path, **settings: Any) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url, self.data, self.log = f"http://127.0.0.1:{self.port}", data, data.with_suffix(".log")
+        usual = {"lease_s": 3, "most_attempts": 50, "threads_per_worker": 1, "requests_per_minute": 1_000_000}
+        self._environment = os.environ | {
+            f"POREFIELD_{name.upper()}": str(value) for name, value in {**usual, **settings}.items()
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, before: Callable[[], None] | None = None) -> None:
+        arguments = ["serve", "--port", str(self.port), "--data-dir", str(self.data)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", self.program, *arguments],
+                env=self._environment,
+                stderr=log,
+                stdout=log,
+                preexec_fn=before,
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            assert self._process.poll() is None, self.log.read_text()[-2000:]
+            assert time.monotonic() < deadline
+            try:
+                if httpx.get(f"{self.url}/health/live").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def end(self) -> None:
+        """Whatever state it is in."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    def workers(self) -> list[int]:
+        """Child processes that compute."""
+        found = []
+        for status in Path("/proc").glob("[0-9]*/status"):
+            try:
+                text = status.read_text()
+                command = (status.parent / "cmdline").read_bytes()
+            except OSError:
+                continue
+            parent = re.search(r"^PPid:\t(\d+)$", text, re.MULTILINE)
+            if parent and int(parent[1]) == self.process.pid and b"resource_tracker" not in command:
+                found.append(int(status.parent.name))
+        return found

@@ -13,39 +13,28 @@ import pytest
 from porefield.service.client import Client
 
 from .conftest import plan
-from .server import service
+from .load import load
+from .server import Server, service
 
 CLIENTS, SUBMISSIONS, READS, LISTENERS = 50, 500, 2000, 200
 
 
 @pytest.mark.slow
-def test_submissions_and_reads_of_fifty_clients_at_once(tmp_path: Path) -> None:
-    with service(tmp_path / "data", workers=0) as url:
-        jobs = asyncio.run(burst(url))
-        assert len(set(jobs)) == SUBMISSIONS
-        with Client(url) as client:
-            assert {job.id for job in client.jobs(limit=500)} == set(jobs)
-
-
-async def burst(url: str) -> list[str]:
-    """Ids of the jobs that fifty clients submit while they read their status."""
-    limits = httpx.Limits(max_connections=CLIENTS)
-    async with httpx.AsyncClient(base_url=f"{url}/v1", limits=limits, timeout=60) as http:
-
-        async def one(number: int) -> list[str]:
-            made = []
-            for i in range(SUBMISSIONS // CLIENTS):
-                body = {"inputs": plan(500 + number + i / 100)}
-                headers = {"Idempotency-Key": f"{number}-{i}"}
-                answer = await http.post("/processes/plan/execution", json=body, headers=headers)
-                assert answer.status_code == 201, answer.text
-                made.append(answer.json()["jobID"])
-                for _ in range(READS // SUBMISSIONS):
-                    answer = await http.get(f"/jobs/{made[-1]}")
-                    assert answer.status_code == 200
-            return made
-
-        return [job for made in await asyncio.gather(*map(one, range(CLIENTS))) for job in made]
+def test_submissions_and_reads_of_fifty_clients_at_once_while_a_worker_solves(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data")
+    try:
+        server.start()
+        found = load(server.url, plan(), clients=CLIENTS, submissions=SUBMISSIONS, reads=READS)
+        assert (len(set(found.jobs)), len(found.status_s)) == (SUBMISSIONS, READS)
+        with Client(server.url) as client:
+            jobs = list(client.jobs(limit=500))
+            assert sorted(job.id for job in jobs) == sorted(found.jobs)
+            assert {job.state for job in jobs} <= {"accepted", "running", "successful"}
+            assert any(job.state != "accepted" for job in jobs), "no worker was at work"
+        assert server.stop() == 0
+        assert "Traceback" not in server.log.read_text()
+    finally:
+        server.end()
 
 
 @pytest.mark.slow
