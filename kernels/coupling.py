@@ -19,8 +19,7 @@ A voxel that metal fills in part, or whose field is steep, has a *fill* w: the n
 true mean square of grad F over its tissue. Its conductivity is taken at q / w, and its energy is w V U(q / w): the
 network stays as it is, and the conductivity next to metal is that of the field in the tissue.
 
-An insulated shaft takes its share f of the volume round each edge out of the edge's conductance, along the shaft by
-1 - f and across it by (1 - f) / (1 + f) (Maxwell Garnett for insulating cylinders).
+Insulated shafts narrow the edges round them (shafts.py).
 """
 
 from __future__ import annotations
@@ -31,9 +30,11 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from .electrodes import Electrode, Needle, along_and_across
+from .electrodes import Electrode, Insulation, Needle
 from .grid import Grid
 from .nearfield import shape_function
+from .node_boxes import Box, at, box_of, points_in
+from .shafts import narrow_by_shaft
 
 REACH = 2.0
 """How far from a needle's surface nodes are linked to it, in voxels."""
@@ -43,12 +44,11 @@ LEAST_FILL, MOST_FILL = 1e-4, 4.0
 MOST_NEGATIVE_LEAK = -0.2
 """Of the geometric edge conductance; the near field may ask for less next to a needle's ends, which would cost
 definiteness."""
+SETTLE_SWEEPS = 30
+"""Relaxations of the nodes inside a shaft; it is seldom more than two voxels thick."""
 SHORTEST_CUT = 0.01
 """A node nearer than this fraction of an edge to a surface counts as metal."""
-SHAFT_SAMPLES = 5
-"""Points per axis in the box round an edge that measure its share of insulated shaft."""
 
-Box = tuple[slice, slice, slice]
 Shares = list[NDArray[np.float32]]
 """For each axis the open share of every edge, shape grid.node_shape."""
 
@@ -79,17 +79,12 @@ class Couplings:
 
 def couple(grid: Grid, electrodes: tuple[Electrode, ...]) -> Couplings:
     """Metal nodes, open edges and links of all electrodes on a grid."""
-    out = Couplings(
-        metal=np.full(grid.node_shape, -1, np.int16),
-        open_edge=[np.ones(grid.node_shape, np.float32) for _ in range(3)],
-    )
-    for a in range(3):
-        out.open_edge[a][at(a, slice(-1, None))] = 0
+    out = Couplings(metal=np.full(grid.node_shape, -1, np.int16), open_edge=no_metal(grid))
     for k, electrode in enumerate(electrodes):
         mark_metal(grid, electrode, k, out.metal)
-    for electrode in electrodes:
-        if isinstance(electrode, Needle):
-            narrow_by_shaft(grid, electrode, out.open_edge)
+    shafts = [e.insulation for e in electrodes if isinstance(e, Needle)]
+    for insulation in dict.fromkeys(shafts):
+        narrow_by_shaft(grid, insulation, out.open_edge)
     unblocked = [share.copy() for share in out.open_edge]
     close_edges_into_metal(out)
     for k, electrode in enumerate(electrodes):
@@ -97,36 +92,13 @@ def couple(grid: Grid, electrodes: tuple[Electrode, ...]) -> Couplings:
             link_cut_edges(grid, electrode, k, out)
     for k, electrode in enumerate(electrodes):
         if isinstance(electrode, Needle):
-            link_wire(grid, electrode, k, unblocked, out)
+            link_wire(grid, electrode, k, shares_of(grid, electrode, shafts, unblocked), out)
     for k, electrode in enumerate(electrodes):
-        fill_voxels(grid, electrode, k, unblocked, out)
+        fill_voxels(grid, electrode, k, shares_of(grid, electrode, shafts, unblocked), out)
     return out
 
 
 # -- geometry helpers --------------------------------------------------------------------------------------------------
-
-
-def at(axis: int, s: slice) -> Box:
-    """Index that applies `s` to one axis and takes all of the others."""
-    full = slice(None)
-    return (s if axis == 0 else full, s if axis == 1 else full, s if axis == 2 else full)
-
-
-def box_of(grid: Grid, electrode: Electrode, margin: float) -> Box:
-    """Nodes within `margin` of the largest voxel edge of an electrode's bounding box."""
-    low, high = electrode.bounds_m()
-    reach = margin * max(grid.spacing_m)
-    slices = []
-    for lo, hi, h, n in zip(low, high, grid.spacing_m, grid.node_shape, strict=True):
-        start = int(np.clip(np.floor((lo - reach) / h), 0, n))
-        slices.append(slice(start, max(int(np.clip(np.ceil((hi + reach) / h) + 1, 0, n)), start)))
-    return (slices[0], slices[1], slices[2])
-
-
-def points_in(grid: Grid, box: Box, shift: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> NDArray[np.float64]:
-    """Coordinates (m) of a box of nodes, moved by `shift` voxels; shape (..., 3)."""
-    axes = [(np.arange(s.start, s.stop) + d) * h for s, d, h in zip(box, shift, grid.spacing_m, strict=True)]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
 def edge_conductance_m(grid: Grid, axis: int, box: Box) -> NDArray[np.float64]:
@@ -157,25 +129,22 @@ def mark_metal(grid: Grid, electrode: Electrode, k: int, metal: NDArray[np.int16
     metal[box][inside] = k
 
 
-def narrow_by_shaft(grid: Grid, needle: Needle, open_edge: list[NDArray[np.float32]]) -> None:
-    """Take the insulated shaft's volume out of the edges round it."""
-    if needle.shaft_m <= 0:
-        return
-    box = box_of(grid, needle, 2)
-    shifts = (np.arange(SHAFT_SAMPLES) + 0.5) / SHAFT_SAMPLES - 0.5
-    offsets = np.asarray(list(product(shifts, repeat=3))) * grid.spacing_m
-    # further off than this, no part of the box round an edge (of half diagonal <= |spacing| / 2) is in the shaft
-    reach = 0.5 * float(np.linalg.norm(grid.spacing_m)) + min(grid.spacing_m)
-    for axis in range(3):
-        middle = points_in(grid, box, (0.5 * (axis == 0), 0.5 * (axis == 1), 0.5 * (axis == 2)))
-        touched = needle.shaft_distance_m(middle) <= reach
-        distance = needle.shaft_distance_m(middle[touched][:, None, :] + offsets)
-        # a point's own little box is partly inside when the surface runs through it
-        f = np.zeros(touched.shape)
-        f[touched] = np.clip(0.5 - distance * SHAFT_SAMPLES / min(grid.spacing_m), 0, 1).mean(axis=1)
-        along = needle.direction[axis] ** 2
-        left = (1 - f) * along + (1 - f) / (1 + f) * (1 - along)
-        open_edge[axis][box] *= np.where(f > 0.99, 0.0, left).astype(np.float32)
+def shares_of(grid: Grid, electrode: Electrode, shafts: list[Insulation], unblocked: Shares) -> Shares:
+    """Open shares without any metal, as a near field sees them: of a band, its shaft insulates over the other bands."""
+    if not isinstance(electrode, Needle) or not electrode.others_m:
+        return unblocked
+    shares = no_metal(grid)
+    for shaft in dict.fromkeys(electrode.insulation_alone if s == electrode.insulation else s for s in shafts):
+        narrow_by_shaft(grid, shaft, shares)
+    return shares
+
+
+def no_metal(grid: Grid) -> list[NDArray[np.float32]]:
+    """Open shares of a grid without electrodes."""
+    shares = [np.ones(grid.node_shape, np.float32) for _ in range(3)]
+    for a in range(3):
+        shares[a][at(a, slice(-1, None))] = 0
+    return shares
 
 
 def close_edges_into_metal(c: Couplings) -> None:
@@ -264,12 +233,6 @@ def _bisect(
 # -- wire leaks --------------------------------------------------------------------------------------------------------
 
 
-def needle_field(needle: Needle, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The near field F of a needle at points (..., 3): zero in the metal, rising outwards, dimensionless."""
-    along, across = along_and_across(points, np.asarray(needle.tip_m), np.asarray(needle.direction))
-    return shape_function(needle.radius_m, needle.exposed_m, needle.shaft_m, across, along)
-
-
 def open_alone(c: Couplings, unblocked: Shares, k: int, axis: int, box: Box) -> NDArray[np.float32]:
     """Open shares of a box's edges as they were if electrode k were the only metal."""
     foreign = (c.metal[box] != k).astype(np.float32)
@@ -283,24 +246,50 @@ def link_wire(grid: Grid, needle: Needle, k: int, unblocked: Shares, c: Coupling
     and a node between two needles has links to both."""
     box = box_of(grid, needle, REACH + 2)
     points = points_in(grid, box)
-    f = needle_field(needle, points)
-    laplacian = np.zeros_like(f)
-    faces = np.zeros_like(f)
-    for axis in range(3):
-        lower, upper = at(axis, slice(None, -1)), at(axis, slice(1, None))
-        g0 = edge_conductance_m(grid, axis, box)[lower]
-        flow = g0 * open_alone(c, unblocked, k, axis, box)[lower] * (f[upper] - f[lower])
-        laplacian[lower] += flow
-        laplacian[upper] -= flow
-        faces[lower] += g0
-        faces[upper] += g0
+    geometric = [edge_conductance_m(grid, axis, box) for axis in range(3)]
+    opened = [g0 * open_alone(c, unblocked, k, axis, box) for axis, g0 in enumerate(geometric)]
+    insulated = needle.insulation_alone.distance_m(points) <= 0
+    f = settle(shape_function(needle, points), insulated, opened)
+    laplacian, _ = network_flow(opened, f)
+    faces = network_flow(geometric, f)[1]
     h = max(grid.spacing_m)
-    within = (needle.distance_chebyshev_m(points) <= REACH * h) & (c.metal[box] < 0)
-    within &= needle.shaft_distance_m(points) > 0
+    within = (needle.distance_chebyshev_m(points) <= REACH * h) & (c.metal[box] < 0) & ~insulated
     g = np.maximum(laplacian[within] / f[within], MOST_NEGATIVE_LEAK * faces[within] / 6)
     node = np.argwhere(within) + [s.start for s in box]
     cells, weights = voxels_round_node(grid, node)
     append_links(c, grid, node, k, g, cells, weights)
+
+
+def network_flow(
+    edges: list[NDArray[np.float64]], f: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Flow into each node of a box by potentials f, and the sum of its edges' conductances."""
+    into, total = np.zeros_like(f), np.zeros_like(f)
+    for axis, conductance in enumerate(edges):
+        lower, upper = at(axis, slice(None, -1)), at(axis, slice(1, None))
+        g = conductance[lower]
+        flow = g * (f[upper] - f[lower])
+        into[lower] += flow
+        into[upper] -= flow
+        total[lower] += g
+        total[upper] += g
+    return into, total
+
+
+def settle(
+    f: NDArray[np.float64], insulated: NDArray[np.bool_], edges: list[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """A near field with the values that the network itself will give to nodes inside the shaft.
+
+    They have no links, and whatever edge is left to them must not carry a current that the near field knows nothing of.
+    """
+    out = f.copy()
+    if not insulated.any():
+        return out
+    for _ in range(SETTLE_SWEEPS):
+        into, total = network_flow(edges, out)
+        out = np.where(insulated & (total > 0), out + into / np.where(total > 0, total, 1), out)
+    return out
 
 
 # -- voxels that metal or a steep near field fills in part -------------------------------------------------------------
@@ -330,7 +319,7 @@ def fill_voxels(grid: Grid, electrode: Electrode, k: int, unblocked: Shares, c: 
 def near_shape(electrode: Electrode, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """F of any electrode, zero in the metal: a needle's near field, otherwise the distance."""
     return (
-        needle_field(electrode, points)
+        shape_function(electrode, points)
         if isinstance(electrode, Needle)
         else np.maximum(electrode.distance_m(points), 0)
     )
@@ -382,7 +371,7 @@ def mean_square_gradient(grid: Grid, electrode: Electrode, lower: NDArray[np.int
         for axis in range(3):
             move = np.zeros(3)
             move[axis] = 0.01 * spacing[axis]
-            ahead, behind = needle_field(electrode, points + move), needle_field(electrode, points - move)
+            ahead, behind = shape_function(electrode, points + move), shape_function(electrode, points - move)
             square += ((ahead - behind) / (2 * move[axis])) ** 2
         total += np.sum(square * outside, axis=1)
         count += outside.sum(axis=1)

@@ -12,6 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .profiles import Profile, Solid, TipShape
+
 Points = NDArray[np.float64]
 """Points in metres, shape (..., 3)."""
 Vector = tuple[float, float, float]
@@ -30,13 +32,47 @@ class Electrode(Protocol):
 
 
 @dataclass(frozen=True)
-class Needle:
-    """A cylinder with flat ends, exposed over `exposed_m` from the tip backwards, insulated over `shaft_m` behind that.
+class Insulation:
+    """The insulated parts of one shaft: distances behind the tip between which no current enters.
 
     Attributes:
-        tip_m: centre of the tip's face.
+        tip_m, direction: as of the needle. profile: of the shaft, in metres. spans_m: (from, to) of each part.
+    """
+
+    tip_m: Vector
+    direction: Vector
+    profile: Profile
+    spans_m: tuple[tuple[float, float], ...]
+
+    def distance_m(self, points: Points) -> NDArray[np.float64]:
+        """Signed distance (m) to the insulation; +inf everywhere when there is none."""
+        nearest = np.full(points.shape[:-1], np.inf)
+        if not self.spans_m:
+            return nearest
+        along, across = along_and_across(points, np.asarray(self.tip_m), np.asarray(self.direction))
+        for start, stop in self.spans_m:
+            np.minimum(nearest, Solid(self.profile, start, stop).distance(across, along), out=nearest)
+        return nearest
+
+    def bounds_m(self) -> tuple[Vector, Vector]:
+        """Corners (m) of an axis-aligned box that holds it."""
+        span = np.asarray([self.spans_m[0][0], self.spans_m[-1][1]])
+        return cylinder_bounds(np.asarray(self.tip_m), np.asarray(self.direction), self.profile.radius, span)
+
+
+@dataclass(frozen=True)
+class Needle:
+    """A straight needle of one diameter, or one bare band of such a needle.
+
+    From the tip backwards: insulation over `ahead_m`, bare metal over `exposed_m`, insulation over `shaft_m`. The back
+    end is flat.
+
+    Attributes:
+        tip_m: foremost point; of a flat tip the middle of its face.
         direction: unit vector from the shaft towards the tip (the way it was pushed in).
         radius_m: of metal and shaft alike.
+        tip, cone_m: shape of the tip, and the length of a conical one.
+        others_m: bare bands of other electrodes on the same shaft, (from, to) in metres behind the tip.
     """
 
     tip_m: Vector
@@ -44,14 +80,56 @@ class Needle:
     radius_m: float
     exposed_m: float
     shaft_m: float = 0.0
+    tip: TipShape = "flat"
+    cone_m: float = 0.0
+    ahead_m: float = 0.0
+    others_m: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def profile(self) -> Profile:
+        """Radius against the distance behind the tip, metres."""
+        return Profile(self.radius_m, self.tip, self.cone_m)
+
+    @property
+    def bare_m(self) -> tuple[float, float]:
+        """Where bare metal begins and ends, behind the tip."""
+        return self.ahead_m, self.ahead_m + self.exposed_m
+
+    @property
+    def length_m(self) -> float:
+        """Of metal and insulation together."""
+        return self.ahead_m + self.exposed_m + self.shaft_m
 
     @property
     def centre_m(self) -> NDArray[np.float64]:
-        """Middle of the exposed part."""
-        return np.asarray(self.tip_m) - 0.5 * self.exposed_m * np.asarray(self.direction)
+        """Middle of the exposed part's axis."""
+        return np.asarray(self.tip_m) - (self.ahead_m + 0.5 * self.exposed_m) * np.asarray(self.direction)
+
+    @property
+    def insulation(self) -> Insulation:
+        """All of the shaft that is bare metal of no electrode."""
+        return self._insulation_between([self.bare_m, *self.others_m])
+
+    @property
+    def insulation_alone(self) -> Insulation:
+        """All of the shaft but this electrode's own metal."""
+        return self._insulation_between([self.bare_m])
+
+    def _insulation_between(self, bare: list[tuple[float, float]]) -> Insulation:
+        spans: list[tuple[float, float]] = []
+        at = 0.0
+        # rounded to far below what matters, so that the bands of a shaft agree on its insulation
+        for start, stop in sorted((round(a, 12), round(b, 12)) for a, b in bare):
+            if start > at:
+                spans.append((at, start))
+            at = max(at, stop)
+        if round(self.length_m, 12) > at:
+            spans.append((at, round(self.length_m, 12)))
+        return Insulation(self.tip_m, self.direction, self.profile, tuple(spans))
 
     def distance_m(self, points: Points) -> NDArray[np.float64]:
-        return cylinder_distance(points, self.centre_m, np.asarray(self.direction), self.radius_m, self.exposed_m)
+        along, across = along_and_across(points, np.asarray(self.tip_m), np.asarray(self.direction))
+        return Solid(self.profile, *self.bare_m).distance(across, along)
 
     def distance_chebyshev_m(self, points: Points) -> NDArray[np.float64]:
         """Larger of the radial and the axial distance (m) to the metal: a cylinder's shape at every level."""
@@ -60,17 +138,11 @@ class Needle:
 
     def shaft_distance_m(self, points: Points) -> NDArray[np.float64]:
         """Signed distance (m) to the insulated shaft; +inf everywhere when there is none."""
-        if self.shaft_m <= 0:
-            return np.full(points.shape[:-1], np.inf)
-        axis = np.asarray(self.direction)
-        centre = np.asarray(self.tip_m) - (self.exposed_m + 0.5 * self.shaft_m) * axis
-        return cylinder_distance(points, centre, axis, self.radius_m, self.shaft_m)
+        return self.insulation.distance_m(points)
 
     def bounds_m(self) -> tuple[Vector, Vector]:
-        axis = np.asarray(self.direction)
-        ends = np.stack([np.asarray(self.tip_m), np.asarray(self.tip_m) - (self.exposed_m + self.shaft_m) * axis])
-        rim = self.radius_m * np.sqrt(np.maximum(1 - axis**2, 0))
-        return as_vector(ends.min(axis=0) - rim), as_vector(ends.max(axis=0) + rim)
+        span = np.asarray([0, self.length_m])
+        return cylinder_bounds(np.asarray(self.tip_m), np.asarray(self.direction), self.radius_m, span)
 
 
 @dataclass(frozen=True)
@@ -175,14 +247,13 @@ class Ball:
         return as_vector(np.asarray(self.centre_m) - reach), as_vector(np.asarray(self.centre_m) + reach)
 
 
-def cylinder_distance(
-    points: Points, centre: NDArray[np.float64], axis: NDArray[np.float64], radius_m: float, length_m: float
-) -> NDArray[np.float64]:
-    """Signed distance (m) to a solid cylinder with flat ends."""
-    along, across = along_and_across(points, centre, axis)
-    radial, axial = across - radius_m, np.abs(along) - 0.5 * length_m
-    outside = np.hypot(np.maximum(radial, 0), np.maximum(axial, 0))
-    return outside + np.minimum(np.maximum(radial, axial), 0)
+def cylinder_bounds(
+    tip: NDArray[np.float64], axis: NDArray[np.float64], radius_m: float, span_m: NDArray[np.float64]
+) -> tuple[Vector, Vector]:
+    """Corners of the box round a cylinder between two distances (2,) behind a tip, against a unit axis."""
+    ends = tip - span_m[:, None] * axis
+    rim = radius_m * np.sqrt(np.maximum(1 - axis**2, 0))
+    return as_vector(ends.min(axis=0) - rim), as_vector(ends.max(axis=0) + rim)
 
 
 def along_and_across(

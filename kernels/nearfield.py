@@ -17,12 +17,17 @@ Lengths are divided by the radius: a table serves every needle of the same propo
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 from scipy.special import ellipkm1
+
+from .electrodes import Needle, along_and_across
+from .profiles import Profile, Solid, TipShape
 
 Floats = NDArray[np.float64]
 
@@ -37,46 +42,70 @@ CAP_LINES = 8
 
 @dataclass(frozen=True)
 class Proportions:
-    """A needle in units of its radius. z = 0 is the tip's face, the needle lies at z < 0.
+    """A needle in units of its radius. z = 0 is the foremost point, the needle lies at z < 0.
 
     Attributes:
         exposed: length of bare metal. shaft: length of insulation behind it (0: metal ends with a flat face).
+        ahead: length of insulation in front of it. tip, cone: shape of the tip, length of a conical one.
     """
 
     exposed: float
     shaft: float
+    ahead: float = 0.0
+    tip: TipShape = "flat"
+    cone: float = 0.0
+
+    @property
+    def profile(self) -> Profile:
+        return Profile(1.0, self.tip, self.cone)
+
+    @property
+    def metal(self) -> Solid:
+        return Solid(self.profile, self.ahead, self.ahead + self.exposed)
+
+    @property
+    def length(self) -> float:
+        return self.ahead + self.exposed + self.shaft
 
 
-def shape_function(radius_m: float, exposed_m: float, shaft_m: float, r_m: Floats, z_m: Floats) -> Floats:
-    """F at meridian points: r from the axis, z along it, 0 at the tip and positive ahead of it; any one shape.
+def proportions_of(needle: Needle) -> Proportions:
+    """A needle's shape, in radii; rounded, so that equal needles share a table."""
+    # a shaft longer than twice the table's reach is as good as endless
+    shaft = min(needle.shaft_m / needle.radius_m, 2 * TABLE_REACH)
+    exposed, ahead, cone = (x / needle.radius_m for x in (needle.exposed_m, needle.ahead_m, needle.cone_m))
+    return Proportions(round(exposed, 9), round(shaft, 9), round(ahead, 9), needle.tip, round(cone, 9))
+
+
+def shape_function(needle: Needle, points: Floats) -> Floats:
+    """F of a needle at points (..., 3) in metres; what lies beside it on its shaft is taken for insulation.
 
     Zero inside metal. Relative error about 1 %, and 1e-3 within a few radii of the barrel.
     """
-    # a shaft longer than twice the table's reach is as good as endless
-    shaft = min(shaft_m / radius_m, 2 * TABLE_REACH)
-    table = table_of(Proportions(round(exposed_m / radius_m, 9), round(shaft, 9)))
-    return table(r_m / radius_m, z_m / radius_m)
+    along, across = along_and_across(points, np.asarray(needle.tip_m), np.asarray(needle.direction))
+    return table_of(proportions_of(needle))(across / needle.radius_m, along / needle.radius_m)
 
 
 class Table:
-    """F over the meridian half plane, in radii."""
+    """F over the meridian half plane, in radii. Lines across are counted from the surface: s = 1 is a needle's side."""
 
     def __init__(self, p: Proportions) -> None:
         self.p = p
-        self.r_lines, self.z_lines = table_lines(p)
-        r, z = np.meshgrid(self.r_lines, self.z_lines, indexing="ij")
-        d = metal_distance(p, r, z)
-        rings = Rings(p)
-        outside = (d > 1e-9) & ~inside_shaft(p, r, z)
+        self.s_lines, self.z_lines = table_lines(p)
+        s, z = np.meshgrid(self.s_lines, self.z_lines, indexing="ij")
+        r = s - 1 + p.profile.radius_at(-z)
+        d = p.metal.distance(r, z)
+        body = Solid(p.profile, 0.0, p.length)
+        outside = (body.distance(r, z) > 1e-9) & (r >= 0)
         ratio = np.zeros(r.shape)
-        ratio[outside] = (1 - rings.potential(r[outside], z[outside])) / d[outside]
+        ratio[outside] = (1 - Rings(p).potential(r[outside], z[outside])) / d[outside]
         self.interpolate = RegularGridInterpolator(
-            (self.r_lines, self.z_lines), fill_surface(ratio, outside), bounds_error=True
+            (self.s_lines, self.z_lines), fill_surface(ratio, outside), bounds_error=True
         )
 
     def __call__(self, r: Floats, z: Floats) -> Floats:
-        d = metal_distance(self.p, r, z)
-        points = np.stack([np.clip(r, 0, self.r_lines[-1]), np.clip(z, self.z_lines[0], self.z_lines[-1])], axis=-1)
+        d = self.p.metal.distance(r, z)
+        s = np.clip(r + 1 - self.p.profile.radius_at(-z), 0, self.s_lines[-1])
+        points = np.stack([s, np.clip(z, self.z_lines[0], self.z_lines[-1])], axis=-1)
         return np.maximum(d, 0) * self.interpolate(points)
 
 
@@ -85,27 +114,22 @@ def table_of(p: Proportions) -> Table:
     return Table(p)
 
 
-def metal_distance(p: Proportions, r: Floats, z: Floats) -> Floats:
-    """Signed distance (radii) to the bare metal in the meridian plane."""
-    radial, axial = r - 1, np.abs(z + 0.5 * p.exposed) - 0.5 * p.exposed
-    return np.hypot(np.maximum(radial, 0), np.maximum(axial, 0)) + np.minimum(np.maximum(radial, axial), 0)
-
-
-def inside_shaft(p: Proportions, r: Floats, z: Floats) -> NDArray[np.bool_]:
-    return (r < 1) & (z < -p.exposed) & (z > -p.exposed - p.shaft)
-
-
 def table_lines(p: Proportions) -> tuple[Floats, Floats]:
     """Lines that lie on the surface and thin out in proportion to the distance from it."""
     away = [0.0, NEAREST_LINE]
     while away[-1] < TABLE_REACH:
         away.append(away[-1] + max(NEAREST_LINE * 0.75, away[-1] * (GROWTH - 1)))
     outwards = np.asarray(away)
-    r_lines = np.concatenate([np.linspace(0, 1, CAP_LINES, endpoint=False), 1 + outwards])
-    half = 0.5 * p.exposed
-    inwards = outwards[outwards < half]
-    z_lines = np.concatenate([outwards, -inwards, -p.exposed + inwards, -p.exposed - outwards, [-half]])
-    return r_lines, np.unique(np.round(z_lines, 9)).astype(np.float64)
+    s_lines = np.concatenate([np.linspace(0, 1, CAP_LINES, endpoint=False), 1 + outwards])
+    breaks = sorted({0.0, p.profile.tip_length, p.ahead, p.ahead + p.exposed})
+    pieces = [outwards, -breaks[-1] - outwards]
+    for one, other in pairwise(breaks):
+        half = 0.5 * (other - one)
+        inwards = outwards[outwards < half]
+        pieces += [-one - inwards, -other + inwards, np.asarray([-one - half])]
+    if p.tip == "rounded":  # its radius rises steeply behind the foremost point
+        pieces.append(np.cos(np.linspace(0, 0.5 * np.pi, 12)) - 1)
+    return s_lines, np.unique(np.round(np.concatenate(pieces), 9)).astype(np.float64)
 
 
 def fill_surface(ratio: Floats, known: NDArray[np.bool_]) -> Floats:
@@ -200,24 +224,35 @@ def graded_quadrature(n: int = 12) -> tuple[Floats, Floats]:
 
 
 def panels(p: Proportions) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Meridian panels from the tip's middle backwards: starts, ends (n, 2) and which are insulated; fine at the
-    rims."""
+    """Meridian panels from the tip's middle backwards: starts, ends (n, 2) and which are insulated; fine wherever the
+    surface or the metal has an edge."""
     cap = 1 - graded_towards_end(1.0)[::-1]  # 0 .. 1, fine at the rim
-    barrel = graded_towards_both(p.exposed)
-    tip = np.stack([cap, np.zeros_like(cap)], axis=1)
-    side = np.stack([np.ones_like(barrel), -barrel], axis=1)
-    meridian = [tip, side[1:]]
-    insulated = [np.zeros(len(cap) - 1, bool), np.zeros(len(barrel) - 1, bool)]
-    back = -p.exposed
-    if p.shaft > 0:
-        shaft = graded_towards_end(p.shaft)  # fine where the metal begins
-        meridian.append(np.stack([np.ones(len(shaft) - 1), back - shaft[1:]], axis=1))
-        insulated.append(np.ones(len(shaft) - 1, bool))
-        back -= p.shaft
-    meridian.append(np.stack([cap[::-1][1:], np.full(len(cap) - 1, back)], axis=1))
+    front, back, rear = p.ahead, p.ahead + p.exposed, p.length
+    lines, insulated = [np.zeros((1, 2))], []
+    if p.tip == "flat":
+        lines.append(np.stack([cap[1:], np.zeros(len(cap) - 1)], axis=1))
+        insulated.append(np.full(len(cap) - 1, front > 0))
+    for one, other in pairwise(sorted({0.0, p.profile.tip_length, front, back, rear})):
+        # the far end of a shaft needs no fine panels
+        grade = graded_towards_end if one >= back else graded_towards_both
+        lines.append(side_points(p.profile, one, other, grade)[1:])
+        insulated.append(np.full(len(lines[-1]), not front <= one < back))
+    lines.append(np.stack([cap[::-1][1:], np.full(len(cap) - 1, -rear)], axis=1))
     insulated.append(np.full(len(cap) - 1, p.shaft > 0))
-    line = np.concatenate(meridian)
+    line = np.concatenate(lines)
     return line[:-1], line[1:], np.concatenate(insulated)
+
+
+def side_points(profile: Profile, start: float, stop: float, grade: Callable[[float], Floats]) -> Floats:
+    """Points (n, 2) on a needle's side between two distances behind its foremost point, all on one of its surfaces."""
+    if profile.tip == "rounded" and stop <= profile.tip_length:
+        low, high = np.arccos(1 - start), np.arccos(1 - stop)
+        angle = low + grade(float(high - low))
+        return np.stack([np.sin(angle), np.cos(angle) - 1], axis=1)
+    (r1, r2) = (float(x) for x in profile.radius_at(np.asarray([start, stop])))
+    length = float(np.hypot(r2 - r1, stop - start))
+    t = grade(length)[:, None] / length
+    return np.asarray([r1, -start]) + t * np.asarray([r2 - r1, start - stop])
 
 
 def graded_towards_end(length: float) -> Floats:

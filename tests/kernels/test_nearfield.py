@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from porefield.kernels.nearfield import Proportions, Rings, shape_function
+from porefield.kernels.electrodes import Needle
+from porefield.kernels.nearfield import Proportions, Rings, shape_function, table_of
 
 
 @pytest.mark.parametrize(("half_length_over_radius", "tolerance"), [(0.5, 0.003), (1.0, 0.003), (4.0, 0.003)])
@@ -38,7 +39,7 @@ def test_table_agrees_with_the_rings():
     r, z = rng.uniform(0, 8, 400), rng.uniform(-33, 8, 400)
     outside = np.maximum(r - 1, np.abs(z + 12.5) - 12.5) > 0.25
     r, z = r[outside], z[outside]
-    table = shape_function(0.6e-3, 15e-3, 0.0, r * 0.6e-3, z * 0.6e-3)
+    table = table_of(p)(r, z)
     exact = 1 - Rings(p).potential(r, z)
     error = np.abs(table / exact - 1)
     assert np.median(error) < 2e-3
@@ -46,5 +47,6 @@ def test_table_agrees_with_the_rings():
 
 
 def test_zero_inside_the_metal():
-    f = shape_function(0.5e-3, 10e-3, 5e-3, np.asarray([0.0, 0.4e-3]), np.asarray([-1e-3, -9e-3]))
-    np.testing.assert_array_equal(f, 0)
+    needle = Needle((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.5e-3, 10e-3, 5e-3)
+    points = np.asarray([[0.0, 0.0, -1e-3], [0.4e-3, 0.0, -9e-3]])
+    np.testing.assert_array_equal(shape_function(needle, points), 0)
