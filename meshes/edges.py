@@ -102,4 +102,5 @@ def _box_edges(plate: Plate, step_m: float) -> Points:
             local[:, along] = np.linspace(-half[along], half[along], count)
             local[:, across] = np.asarray(signs) * half[across]
             edges.append(local)
-    return np.asarray(plate.centre_m) + np.concatenate(edges) @ np.asarray(plate.axes)
+    points: Points = np.asarray(plate.centre_m) + np.concatenate(edges) @ np.asarray(plate.axes)
+    return points

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -16,16 +16,16 @@ from typing import Any
 import yaml
 
 from .figures import coverage_figure, headline
-from .figures_charts import histogram_figure, pulses_figure
+from .figures_charts import MOST_PULSES, histogram_figure, pulses_figure
 from .figures_electrodes import NEAR_MM
 from .figures_style import png
+from .report_certificate import certificate
 from .report_data import Result, read_result
 from .report_format import Html, exact, number, table, text
 from .report_page import page, picture, section
 from .report_planes import is_oblique
 from .report_tables import (
     avoided_table,
-    certificate_table,
     currents_table,
     spoken,
     targets_table,
@@ -37,20 +37,25 @@ from .report_verdict import banner, verdict, warnings
 DISCLAIMER = "porefield computes fields from a plan. It does not advise, and it is no medical device."
 
 
-def write_report(result_dir: Path) -> None:
+def write_report(result_dir: Path, *, check: Callable[[], None] = lambda: None) -> None:
     """Write report.html and coverage.png into a result directory, each whole or not at all.
+
+    Args:
+        check: called between pictures and their panels; whatever it raises stops the writing.
 
     Raises:
         FileNotFoundError: the directory lacks summary.json or result.zarr.
         ValueError: what it holds is not a result.
     """
     result = read_result(result_dir)
+    check()
     coverage = png(coverage_figure(result))
+    check()
     _replace(result_dir / "coverage.png", coverage)
-    _replace(result_dir / "report.html", report_html(result, coverage).encode("utf-8"))
+    _replace(result_dir / "report.html", report_html(result, coverage, check).encode("utf-8"))
 
 
-def report_html(result: Result, coverage: bytes) -> str:
+def report_html(result: Result, coverage: bytes, check: Callable[[], None] = lambda: None) -> str:
     """The page; `coverage` is the main picture as PNG."""
     return page(
         f"{result.title or 'Electroporation field'}: report",
@@ -59,10 +64,10 @@ def report_html(result: Result, coverage: bytes) -> str:
             header(result),
             verdict(result),
             warnings(result),
-            pictures(result, coverage),
+            pictures(result, coverage, check),
             measures(result),
             section("Tissues", _TISSUE_WORDS, tissues_table(result)),
-            section("Solver", certificate_table(result), _solver_words(result)),
+            section("Certificate", certificate(result), _solver_words(result)),
             provenance(result),
             disclaimer(result),
         ),
@@ -86,7 +91,7 @@ def header(result: Result) -> Html:
     )
 
 
-def pictures(result: Result, coverage: bytes) -> Html:
+def pictures(result: Result, coverage: bytes, check: Callable[[], None] = lambda: None) -> Html:
     """The main picture, the pulses and the histogram."""
     top = result.thresholds.scale_top_v_per_cm
     through = "the target's centre" if result.targets else "the electrodes"
@@ -106,9 +111,11 @@ def pictures(result: Result, coverage: bytes) -> Html:
         words = (
             "Each pulse alone, in the slice where most of the area reaches the reversible threshold; colours as above."
         )
-        names = ", ".join(str(pulse.get("name")) for pulse in result.pulses)
-        alt = f"Electric field of each of {len(result.pulses)} pulses: {names}."
-        parts.append(picture(png(pulses_figure(result)), alt, words))
+        if len(result.pulses) > MOST_PULSES:
+            words += f" The first {MOST_PULSES} of {len(result.pulses)} pulses."
+        names = ", ".join(str(pulse.get("name")) for pulse in result.pulses[:MOST_PULSES])
+        alt = f"Electric field of each pulse: {names}."
+        parts.append(picture(png(pulses_figure(result, check)), alt, words))
     histogram = histogram_figure(result) if result.converged else None
     if histogram is not None:
         words = "Field-volume histogram: the share of the target's tissue, metal excluded, at or above each field."

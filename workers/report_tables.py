@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .report_data import Result, tissue_values
-from .report_format import Html, badge, cubic_cm, exact, finite, number, percent, scientific, table, text
+from .report_format import Html, badge, cubic_cm, exact, finite, number, scientific, table, text
+from .report_uncertainty import number_at, percent_at
 
 MOST_ELECTRODE_COLUMNS = 10
 """Above this, currents are listed in one column: a table has to fit on paper."""
@@ -38,9 +39,14 @@ def targets_table(result: Result) -> Html:
     rows = []
     for name, target in result.targets.items():
         field, share = target.get("field_v_per_cm") or {}, target.get("coverage") or {}
-        shares = [percent(share.get(k)) for k in ("reversible", "irreversible")]
-        quantiles = [number(field.get(k)) for k in ("min", "q01", "q02", "q05", "median", "max")]
-        rows.append((spoken(name), cubic_cm(target.get("volume_mm3")), *shares, *quantiles))
+        at = ("targets", name)
+        volume = number_at(result, target.get("volume_mm3"), *at, "volume_mm3", scale=1e-3)
+        shares = [percent_at(result, share.get(k), *at, "coverage", k) for k in ("reversible", "irreversible")]
+        quantiles = [
+            number_at(result, field.get(k), *at, "field_v_per_cm", k)
+            for k in ("min", "q01", "q02", "q05", "median", "max")
+        ]
+        rows.append((spoken(name), volume, *shares, *quantiles))
     return table("Targets: share at or above each threshold; quantiles of |E| in V/cm", heads, rows)
 
 
@@ -53,8 +59,9 @@ def avoided_table(result: Result) -> Html:
         exceeded = bool(found.get("exceeded"))
         measured = finite(found.get("max_v_per_cm")) is not None
         mark = badge("limit exceeded", "bad") if exceeded else badge("within its limit", "good")
-        numbers = [exact(found.get("limit_v_per_cm")), number(found.get("max_v_per_cm"))]
-        numbers.append(number(found.get("volume_above_limit_mm3")))
+        numbers = [exact(found.get("limit_v_per_cm"))]
+        for key in ("max_v_per_cm", "volume_above_limit_mm3"):
+            numbers.append(number_at(result, found.get(key), "avoid", name, key))
         known = result.converged and measured
         rows.append(
             (spoken(name), cubic_cm(found.get("volume_mm3")), *numbers, mark if known else badge("no result", "doubt"))
@@ -70,14 +77,24 @@ def volumes_table(result: Result) -> Html:
     heads = ("At or above", "tissue in the grid, cm\N{SUPERSCRIPT THREE}", *(f"of {spoken(n)}" for n in names))
     rows: list[tuple[Any, ...]] = []
     for key in ("reversible", "irreversible"):
-        shares = [percent((result.targets[n].get("coverage") or {}).get(key)) for n in names]
-        rows.append((f"each tissue's own {key} threshold", cubic_cm(volumes.get(key)), *shares))
+        shares = [
+            percent_at(result, (result.targets[n].get("coverage") or {}).get(key), "targets", n, "coverage", key)
+            for n in names
+        ]
+        volume = number_at(result, volumes.get(key), "volumes_mm3", key, scale=1e-3)
+        rows.append((f"each tissue's own {key} threshold", volume, *shares))
     fixed: Mapping[str, Any] = volumes.get("above_v_per_cm") or {}
     for key in sorted(fixed, key=lambda k: float(k)):
         shares = [
-            percent(((result.targets[n].get("coverage") or {}).get("above_v_per_cm") or {}).get(key)) for n in names
+            percent_at(
+                result,
+                ((result.targets[n].get("coverage") or {}).get("above_v_per_cm") or {}).get(key),
+                *("targets", n, "coverage", "above_v_per_cm", key),
+            )
+            for n in names
         ]
-        rows.append((f"{key} V/cm", cubic_cm(fixed[key]), *shares))
+        volume = number_at(result, fixed[key], "volumes_mm3", "above_v_per_cm", key, scale=1e-3)
+        rows.append((f"{key} V/cm", volume, *shares))
     return table("Volumes, metal excluded", heads, rows)
 
 
@@ -88,7 +105,7 @@ def currents_table(result: Result) -> Html:
     currents = tuple(f"{n}, A" for n in names) if wide else ("currents, A",)
     heads = ("Pulse", "train", "voltage, V", *currents, "delivered, A", "peak power, kW", "generator")
     rows, classes = [], []
-    for pulse in result.pulses:
+    for index, pulse in enumerate(result.pulses):
         flow: Mapping[str, Any] = pulse.get("currents_a") or {}
         cells = [current(flow.get(n)) for n in names]
         listed = ", ".join(f"{n} {c}" for n, c in zip(names, cells, strict=True))
@@ -97,10 +114,10 @@ def currents_table(result: Result) -> Html:
             (
                 pulse_title(pulse),
                 train(pulse),
-                voltage(pulse),
+                voltage(result, index, pulse),
                 *(cells if wide else [listed]),
-                number(delivered_a(pulse)),
-                number(None if power is None else power / 1000),
+                number_at(result, delivered_a(pulse), "pulses", index, "generator_current_a"),
+                number_at(result, power, "pulses", index, "peak_power_w", scale=1e-3),
                 generator_mark(pulse),
             )
         )
@@ -119,12 +136,13 @@ def pulse_title(pulse: Mapping[str, Any]) -> Html:
     return Html(f"{text(name)}<br><small>{text(path)}</small>")
 
 
-def voltage(pulse: Mapping[str, Any]) -> Html:
+def voltage(result: Result, index: int, pulse: Mapping[str, Any]) -> Html:
     """As the plan has it; where it prescribes the current, the one that was found, and says so."""
     prescribed = finite(pulse.get("current_a"))
     if prescribed is None:
         return Html(text(exact(pulse.get("voltage_v"))))
-    return Html(f"{text(number(pulse.get('voltage_v')))}<br><small>found for {prescribed:g} A</small>")
+    found = number_at(result, pulse.get("voltage_v"), "pulses", index, "voltage_v")
+    return Html(f"{text(found)}<br><small>found for {prescribed:g} A</small>")
 
 
 def current(value: Any) -> str:
@@ -206,35 +224,3 @@ def _status(value: Mapping[str, Any]) -> Html:
     how = ", ".join(str(value[k]).replace("_", " ").lower() for k in ("status", "confidence") if value.get(k))
     mark = "\N{CHECK MARK} verified" if value.get("verified") else badge("unverified", "doubt")
     return Html(f"{mark} <small>{text(how) if how else ''}</small>")
-
-
-def certificate_table(result: Result) -> Html:
-    """How far each pulse's solve may be believed."""
-    heads = (
-        "Pulse",
-        "status",
-        "residual",
-        "tolerance",
-        "current imbalance",
-        "power imbalance",
-        "Newton steps",
-        "CG iterations",
-    )
-    rows, classes = [], []
-    for pulse in result.pulses:
-        solver: Mapping[str, Any] = pulse.get("solver") or {}
-        status = str(solver.get("status", "unknown"))
-        good = status == "converged"
-        residuals = (
-            scientific(solver.get(k))
-            for k in ("relative_residual", "tolerance", "current_imbalance", "power_imbalance")
-        )
-        counts = (_levels(solver.get(k)) for k in ("newton_steps", "cg_iterations"))
-        rows.append((pulse.get("name"), badge(spoken(status), "good" if good else "bad"), *residuals, *counts))
-        classes.append("" if good else "bad")
-    caption = "Solver certificate; residuals are recomputed independently, counts are per nested grid, coarsest first"
-    return table(caption, heads, rows, words=(0, 1), classes=classes)
-
-
-def _levels(counts: Any) -> str:
-    return " + ".join(str(c) for c in counts) if isinstance(counts, list) else number(counts)

@@ -7,8 +7,9 @@ from html import escape
 from typing import Any
 
 from .report_data import Result
-from .report_format import Html, cubic_cm, exact, finite, number, percent, text
+from .report_format import Html, cubic_cm, exact, finite, number, text
 from .report_tables import delivered_a, spoken
+from .report_uncertainty import number_at, percent_at, undecided
 
 
 def banner(result: Result) -> Html:
@@ -52,12 +53,15 @@ def target_card(result: Result, name: str, target: Mapping[str, Any]) -> Html:
     lines = [f"of its {cubic_cm(volume)} cm\N{SUPERSCRIPT THREE} reach the reversible threshold{level}."]
     if share < 1:
         lines.append(f"Below it: {number(missing)} mm\N{SUPERSCRIPT THREE}.")
-    lines.append(f"Field: minimum {number(field.get('min'))}, lowest 1 % under {number(field.get('q01'))} V/cm.")
-    lines.append(
-        f"At or above the irreversible threshold: {percent((target.get('coverage') or {}).get('irreversible'))}."
-    )
+    low, lowest = (number_at(result, field.get(k), "targets", name, "field_v_per_cm", k) for k in ("min", "q01"))
+    lines.append(f"Field: minimum {low}, lowest 1 % under {lowest} V/cm.")
+    killed = (target.get("coverage") or {}).get("irreversible")
+    killed = percent_at(result, killed, "targets", name, "coverage", "irreversible")
+    lines.append(f"At or above the irreversible threshold: {killed}.")
+    doubts = undecided(result, f"{name}: covered whole")
     bar = f'<div class="meter"><i style="width:{100 * share:.2f}%"></i></div>'
-    return card(heading, f"covered: {percent(share)}", lines, "good" if share >= 1 else "doubt", bar)
+    answer = f"covered: {percent_at(result, share, 'targets', name, 'coverage', 'reversible')}"
+    return card(heading, answer, [lines[0], *doubts, *lines[1:]], "good" if share >= 1 and not doubts else "doubt", bar)
 
 
 def spared_card(result: Result) -> Html:
@@ -65,20 +69,25 @@ def spared_card(result: Result) -> Html:
     if not result.avoided:
         return card("To spare", "none named", ("The plan names no structure to spare.",), "plain")
     over = [name for name, found in result.avoided.items() if found.get("exceeded")]
-    lines = [
-        f"{spoken(name)}: at most {number(found.get('max_v_per_cm'))} V/cm, limit {exact(found.get('limit_v_per_cm'))}."
+    doubts = [line for name in result.avoided for line in undecided(result, f"{name}: spared")]
+    lines = doubts + [
+        f"{spoken(name)}: at most {number_at(result, found.get('max_v_per_cm'), 'avoid', name, 'max_v_per_cm')} V/cm, "
+        f"limit {exact(found.get('limit_v_per_cm'))}."
         for name, found in result.avoided.items()
     ]
     answer = f"above the limit: {', '.join(map(spoken, over))}" if over else "all within their limits"
-    return card("To spare", answer, lines, "bad" if over else "good")
+    return card("To spare", answer, lines, "bad" if over else "doubt" if doubts else "good")
 
 
 def generator_card(result: Result) -> Html:
     """Whether the generator delivers what the plan asks."""
     generator = result.summary.get("generator")
     verdicts = [pulse.get("within_generator_limits") for pulse in result.pulses]
-    amperes = [a for pulse in result.pulses if (a := delivered_a(pulse)) is not None]
-    highest = f"Largest current {number(max(amperes))} A." if amperes else ""
+    amperes = [(a, i) for i, pulse in enumerate(result.pulses) if (a := delivered_a(pulse)) is not None]
+    highest, doubts = "", undecided(result, "pulse ")
+    if amperes:
+        most, index = max(amperes)
+        highest = f"Largest current {number_at(result, most, 'pulses', index, 'generator_current_a')} A."
     if generator is None or not verdicts or any(v is None for v in verdicts):
         return card("Generator", "not judged", ("The plan names no generator.", highest), "plain")
     over = [str(p.get("name")) for p in result.pulses if p.get("within_generator_limits") is False]
@@ -86,7 +95,9 @@ def generator_card(result: Result) -> Html:
     limits = f"{title}: {exact(generator.get('max_voltage_v'))} V, {exact(generator.get('max_current_a'))} A."
     unsure = "Its limits are unverified." if generator.get("verified") is False else ""
     answer = f"exceeded by {', '.join(over)}" if over else "within its limits"
-    return card("Generator", answer, (limits, highest, unsure), "bad" if over else "good")
+    return card(
+        "Generator", answer, [*doubts, limits, highest, unsure], "bad" if over else "doubt" if doubts else "good"
+    )
 
 
 def card(heading: str, answer: str, lines: tuple[str, ...] | list[str], kind: str, bar: str = "") -> Html:

@@ -99,7 +99,7 @@ def test_the_report_is_one_file_with_everything_in_it(tmp_path: Path) -> None:
         assert words in page.text.replace("no medical device", "not a medical device")
     headings = re.findall(r"<h2>(.*?)</h2>", html)
     order = ["Warnings", "Electric field", "Currents and generator", "Structures to spare", "Volumes", "Tissues"]
-    assert headings == [*order, "Solver", "Provenance"]
+    assert headings == [*order, "Certificate", "Provenance"]
 
 
 @pytest.mark.usefixtures("small_pictures")
