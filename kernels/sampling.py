@@ -41,6 +41,15 @@ class FieldSamples:
     field_v_per_m: NDArray[np.float32]
     spread_v_per_m: NDArray[np.float32]
     volume_m3: NDArray[np.float32]
+    regular: NDArray[np.int64] | None = None
+    """Voxels whose 8 samples come first: all of the first samples, then all of the second, and so on."""
+
+    def in_voxels(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which samples lie in some voxels (a mask over the grid)."""
+        flat = mask.reshape(-1)
+        if self.regular is None:
+            return flat[self.voxel]
+        return np.concatenate([np.tile(flat[self.regular], 8), flat[self.voxel[8 * len(self.regular) :]]])
 
 
 def sample_field(problems: Sequence[FieldProblem], solutions: Sequence[Solution]) -> FieldSamples:
@@ -75,25 +84,27 @@ class SampleGeometry:
 
     def samples(self, solutions: Sequence[Solution]) -> FieldSamples:
         """Samples of the largest |E| over the solutions."""
-        # take, not [:, regular]: that lays its result out voxel by voxel, and what follows then takes twice as long
-        fields = functools.reduce(np.maximum, (regular_field(self.problem, s).take(self.regular, 1) for s in solutions))
+        fields = functools.reduce(jnp.maximum, (regular_field(self.problem, s) for s in solutions))
+        spread = np.asarray(regular_spread(fields)).take(self.regular)
         near_field, near_spread = self.near.field_and_spread(solutions)
+        # take, not [:, regular]: that lays its result out voxel by voxel, and what follows takes twice as long
         return FieldSamples(
             voxel=self.voxel,
-            field_v_per_m=np.concatenate([fields.reshape(-1), near_field]),
-            spread_v_per_m=np.concatenate([np.tile(regular_spread(fields), 8), near_spread]),
+            field_v_per_m=np.concatenate([np.asarray(fields).take(self.regular, 1).reshape(-1), near_field]),
+            spread_v_per_m=np.concatenate([np.tile(spread, 8), near_spread]),
             volume_m3=self.volume_m3,
+            regular=self.regular,
         )
 
 
 # -- voxels away from conductors ---------------------------------------------------------------------------------------
 
 
-def regular_field(problem: FieldProblem, solution: Solution) -> NDArray[np.float32]:
+def regular_field(problem: FieldProblem, solution: Solution) -> Float[Array, "8 voxels"]:
     """|E| at the 8 points a quarter of the way into each voxel, shape (8, voxels), V/m."""
     spacing = jnp.asarray(problem.grid.spacing_m, jnp.float32)
     potential = (solution.potential_v - np.mean(solution.electrode_potentials_v)).astype(np.float32)
-    return np.asarray(_eight_fields(jnp.asarray(potential), jnp.asarray(problem.tissue), spacing))
+    return _eight_fields(jnp.asarray(potential), jnp.asarray(problem.tissue), spacing)
 
 
 @jax.jit
@@ -135,17 +146,19 @@ def _cut(a: Array, axis: int, start: int | None, stop: int | None) -> Array:
     return a[tuple(slice(start, stop) if b == axis else slice(None) for b in range(3))]
 
 
-def regular_spread(fields: NDArray[np.float32]) -> NDArray[np.float32]:
+@jax.jit
+def regular_spread(fields: Float[Array, "8 voxels"]) -> Float[Array, " voxels"]:
     """Half the variation of |E| over one of the 8 boxes of a voxel, from the differences between its 8 points.
 
     A linear function over a cube has the variance of a uniform one of half width |gradient| h / 4.
     """
-    cube = fields.reshape(2, 2, 2, -1)
-    square = np.zeros(cube.shape[-1], np.float32)
+    # two sample points along an axis are half a voxel apart: twice the half width of a sample's box
+    square = jnp.zeros(fields.shape[1], fields.dtype)
     for axis in range(3):
-        # two sample points along an axis are half a voxel apart: twice the half width of a sample's box
-        square += (0.5 * np.diff(cube, axis=axis).mean(axis=(0, 1, 2))) ** 2
-    return np.sqrt(square)
+        ahead = [corner[axis] for corner in product((0, 1), repeat=3)]
+        rise = sum(fields[i] if far else -fields[i] for i, far in enumerate(ahead))
+        square = square + (0.5 * rise / 4) ** 2
+    return jnp.sqrt(square)
 
 
 # -- voxels near conductors --------------------------------------------------------------------------------------------

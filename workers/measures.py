@@ -64,7 +64,7 @@ def measure_targets(scene: Scene, samples: FieldSamples, *, histogram: bool = Tr
 def measure_target(scene: Scene, samples: FieldSamples, name: str, *, histogram: bool = True) -> TargetMeasures:
     """One target; shares and quantiles refer to its tissue, metal left out."""
     mask = scene.structures[name]
-    inside = subset(samples, mask.reshape(-1)[samples.voxel])
+    inside = subset(samples, samples.in_voxels(mask))
     tissue = scene.tissue.reshape(-1)[inside.voxel]
     reversible, irreversible = tissue_thresholds_v_per_m(scene)
     known = bool(np.isfinite(inside.field_v_per_m).all())
@@ -96,7 +96,7 @@ def measure_avoided(scene: Scene, samples: FieldSamples) -> dict[str, AvoidMeasu
 def measure_avoided_one(scene: Scene, samples: FieldSamples, name: str, limit_v_per_cm: float) -> AvoidMeasures:
     """One avoided structure; exceeded when any of its samples lies above the limit."""
     mask = scene.structures[name]
-    inside = subset(samples, mask.reshape(-1)[samples.voxel])
+    inside = subset(samples, samples.in_voxels(mask))
     largest = finite(inside.field_v_per_m.max() / V_PER_M_PER_V_PER_CM) if len(inside.voxel) else None
     exceeded = None if largest is None else largest > limit_v_per_cm
     above_mm3 = _volume_mm3(inside, limit_v_per_cm * V_PER_M_PER_V_PER_CM) if exceeded is not False else 0.0
@@ -112,11 +112,12 @@ def measure_avoided_one(scene: Scene, samples: FieldSamples, name: str, limit_v_
 
 def subset(samples: FieldSamples, select: NDArray[np.bool_]) -> FieldSamples:
     """Some of the samples, so that several measures of one structure need not search all of them each time."""
+    index = np.flatnonzero(select)  # few of many: searched for once, not once for each array
     return FieldSamples(
-        voxel=samples.voxel[select],
-        field_v_per_m=samples.field_v_per_m[select],
-        spread_v_per_m=samples.spread_v_per_m[select],
-        volume_m3=samples.volume_m3[select],
+        voxel=samples.voxel.take(index),
+        field_v_per_m=samples.field_v_per_m.take(index),
+        spread_v_per_m=samples.spread_v_per_m.take(index),
+        volume_m3=samples.volume_m3.take(index),
     )
 
 
