@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from porefield.workers.executors.environment import environment
 from porefield.workers.progress import RunControl
 from porefield.workers.run import run_plan
 from porefield.workers.solve import solve_pulse
+from porefield.workers.store.sweep_store import SweepStore
 from porefield.workers.sweep.drive import ExecutorSettings, run_sweep
 from porefield.workers.sweep.evaluate import EvaluatorSettings
 from porefield.workers.sweep.model import Evaluation, Layout, Variable
@@ -66,10 +68,14 @@ def sweep_of(positions: int, voltages: int) -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 def test_two_hundred_points_on_ray(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    """Points a second, over cores / (time of one warm solve on one core), and over the same points run one by one from
-    scratch on all cores. A warm solve on all cores is told too; `cores` of those at once is more than a machine has.
+    """Points a second over the machine's own ideal, cores / (time of one warm solve), in three readings of that time:
+    a solve that has all cores, one that has one core while the others rest, and one on every core at the same time
+    (what is left where cores share caches, memory or a physical core); and over the same points one by one from
+    scratch.
 
-    Single solves are timed before and after the sweep, because this machine may have grown faster or slower meanwhile.
+    Workers compile during their first point; `share_of...` is of all points, `..._once_compiled` without the time until
+    the last worker has its first point done. Single solves are timed before and after the sweep, because a machine may
+    grow faster or slower meanwhile.
     """
     configure_numerics()  # workers read compiled steps instead of compiling them
     plan = load_plan(PLAN)
@@ -80,9 +86,10 @@ def test_two_hundred_points_on_ray(benchmark: BenchmarkFixture, tmp_path: Path) 
     run_plan(variants[0])
     sweep = load_sweep(sweep_of(10, 20))
 
-    def singles() -> tuple[list[float], list[float], list[float]]:
+    def singles() -> tuple[list[float], ...]:
         solves_s = [_seconds(lambda: solve_pulse(scene, 0, RunControl())) for _ in range(5)]
-        return solves_s, [_seconds(lambda one=one: run_plan(one)) for one in variants], solves_on_one_core()
+        from_scratch_s = [_seconds(lambda one=one: run_plan(one)) for one in variants]
+        return solves_s, from_scratch_s, solves_on_one_core(1), solves_on_one_core(CORES)
 
     def run() -> float:
         outcome = run_sweep(sweep, tmp_path / "out", executor=ExecutorSettings("ray", workers=CORES))
@@ -93,27 +100,42 @@ def test_two_hundred_points_on_ray(benchmark: BenchmarkFixture, tmp_path: Path) 
     before = singles()
     points_per_s = benchmark.pedantic(run, rounds=1, iterations=1)
     after = singles()
-    solve_s, one_s, core_s = (statistics.median(a + b) for a, b in zip(before, after, strict=True))
+    solve_s, one_s, core_s, at_once_s = (statistics.median(a + b) for a, b in zip(before, after, strict=True))
+    steady_per_s = points_per_s_once_compiled(tmp_path / "out")
     benchmark.extra_info.update(
         cores=CORES,
         points_per_s=points_per_s,
-        warm_solve_on_one_core_s=core_s,
+        points_per_s_once_compiled=steady_per_s,
         warm_solve_on_all_cores_s=solve_s,
+        warm_solve_on_one_core_s=core_s,
+        warm_solve_on_each_core_at_once_s=at_once_s,
         from_scratch_s=one_s,
-        share_of_ideal=points_per_s * core_s / CORES,
-        share_of_ideal_by_solves_on_all_cores=points_per_s * solve_s / CORES,
+        share_of_ideal_on_all_cores=points_per_s * solve_s / CORES,
+        share_of_ideal_on_one_core=points_per_s * core_s / CORES,
+        share_of_ideal_at_once=points_per_s * at_once_s / CORES,
+        share_of_ideal_on_all_cores_once_compiled=steady_per_s * solve_s / CORES,
         over_from_scratch=points_per_s * one_s,
     )
 
 
-def solves_on_one_core() -> list[float]:
-    """Seconds of warm solves in a process whose numerics have one thread, as a sweep's workers have."""
+def points_per_s_once_compiled(sweep: Path) -> float:
+    """Points a second after each worker's first one."""
+    records = SweepStore.open(sweep).read_records().values()
+    ends = {r.index: datetime.fromisoformat(r.started).timestamp() + r.seconds for r in records}
+    first = {w: min(ends[r.index] for r in records if r.worker == w) for w in {r.worker for r in records}}
+    start = max(first.values())
+    later = [end for end in ends.values() if end > start]
+    return len(later) / (max(later) - start)
+
+
+def solves_on_one_core(processes: int) -> list[float]:
+    """Seconds of warm solves in processes whose numerics have one thread, as a sweep's workers have; all at once."""
     command = [sys.executable, "-m", "benchmarks.test_sweep"]
-    settings = {**os.environ, **environment(1, 0)}
-    done = subprocess.run(
-        command, env=settings, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
-    )
-    return json.loads(done.stdout)
+    settings, folder = {**os.environ, **environment(1, 0)}, Path(__file__).parents[1]
+    running = [subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, cwd=folder) for _ in range(processes)]
+    answers = [process.communicate()[0] for process in running]
+    assert all(process.returncode == 0 for process in running)
+    return [seconds for answer in answers for seconds in json.loads(answer)]
 
 
 class Nothing:
@@ -149,4 +171,6 @@ if __name__ == "__main__":
     configure_numerics()
     THE_SCENE = build_scene(load_plan(PLAN))
     solve_pulse(THE_SCENE, 0, RunControl())  # compiles
-    print(json.dumps([_seconds(lambda: solve_pulse(THE_SCENE, 0, RunControl())) for _ in range(5)]))  # noqa: T201
+    # long enough that processes started together overlap; the first and last may not
+    SECONDS = [_seconds(lambda: solve_pulse(THE_SCENE, 0, RunControl())) for _ in range(24)]
+    print(json.dumps(SECONDS[8:16]))  # noqa: T201
