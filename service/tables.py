@@ -12,7 +12,8 @@ from rich.text import Text
 
 from ..meshes.tissues import Tissue
 from ..workers.describe import PlanDescription
-from ..workers.summary import RunSummary, TargetMeasures
+from ..workers.grid_numbers import pointer
+from ..workers.summary import RunSummary
 
 
 def plan_tables(plan: PlanDescription) -> RenderableType:
@@ -47,7 +48,7 @@ def result_tables(summary: RunSummary, where: str) -> RenderableType:
     """A result in short."""
     parts: list[RenderableType] = [_pulses(summary)]
     if summary.targets:
-        parts.append(_targets(summary.targets))
+        parts.append(_targets(summary))
     if summary.avoid:
         table = _table("to spare", "volume (mm3)", "limit (V/cm)", "largest (V/cm)", "above limit (mm3)", "")
         for name, a in summary.avoid.items():
@@ -57,7 +58,7 @@ def result_tables(summary: RunSummary, where: str) -> RenderableType:
         parts.append(table)
     volumes = summary.volumes_mm3
     zones = f"reversible {_volume(volumes.reversible)}, irreversible {_volume(volumes.irreversible)}"
-    parts.append(Text(f"volumes: {zones}"))
+    parts += [Text(f"volumes: {zones}"), Text(_grid_check(summary))]
     total = summary.timings_s.get("total", 0.0)
     parts += [*_warnings(summary.warnings), Text(summary.disclaimer, style="dim")]
     parts.append(Text(f"{where} ({summary.device}, {total:.1f} s)", style="bold"))
@@ -91,26 +92,48 @@ def print_table(content: RenderableType) -> None:
 
 def _pulses(summary: RunSummary) -> Table:
     table = _table("pulse", "voltage (V)", "current (A)", "peak power (kW)", "generator", "solver")
-    for p in summary.pulses:
+    for i, p in enumerate(summary.pulses):
         fits = {None: "-", True: "fits", False: "[red]exceeded[/]"}[p.within_generator_limits]
         if p.voltage_at_current_limit_v is not None:
             fits += f", about {p.voltage_at_current_limit_v:.0f} V would fit"
         solver = "converged" if p.solver.status.value == "converged" else f"[red]{p.solver.status.value}[/]"
         power = None if p.peak_power_w is None else p.peak_power_w / 1e3
         level = f"{p.voltage_v:g}" if p.current_a is None else f"{p.voltage_v:.1f} for {p.current_a:g} A"
-        row = (level, _number(p.generator_current_a), _number(power), fits, solver)
+        current = _number(p.generator_current_a) + _plus_minus(summary, 1, "pulses", i, "generator_current_a")
+        level += _plus_minus(summary, 1, "pulses", i, "voltage_v")
+        row = (level, current, _number(power), fits, solver)
         table.add_row(escape(p.name), *row)
     return table
 
 
-def _targets(targets: dict[str, TargetMeasures]) -> Table:
+def _targets(summary: RunSummary) -> Table:
     table = _table("target", "volume (mm3)", "reversible", "irreversible", "min (V/cm)", "2 % (V/cm)", "median (V/cm)")
-    for name, t in targets.items():
-        shares = (_percent(t.coverage.reversible), _percent(t.coverage.irreversible))
+    for name, t in summary.targets.items():
+        shares = [
+            _percent(share) + _plus_minus(summary, 100, "targets", name, "coverage", key)
+            for key, share in (("reversible", t.coverage.reversible), ("irreversible", t.coverage.irreversible))
+        ]
         field = t.field_v_per_cm
         fields = (_number(field.min), _number(field.q02), _number(field.median))
         table.add_row(escape(name), f"{t.volume_mm3:,.0f}", *shares, *fields)
     return table
+
+
+def _plus_minus(summary: RunSummary, scale: float, *where: object) -> str:
+    """The uncertainty of a number for the voxels' size, as it stands behind it; nothing where there is none."""
+    check = summary.grid_check
+    entry = check.numbers.get(pointer(*where)) if check is not None else None
+    return "" if entry is None or not entry.uncertainty else f" +- {scale * entry.uncertainty:.2g}"
+
+
+def _grid_check(summary: RunSummary) -> str:
+    check = summary.grid_check
+    if check is None:
+        return "discretisation error not estimated: --check-grid does"
+    if not check.done:
+        return "discretisation error not known: the grid check could not be made"
+    sizes = " and ".join(" x ".join(f"{h:.3g}" for h in other.spacing_mm) for other in check.coarser)
+    return f"+-: for the voxels' size, from solves at {sizes} mm; order {check.order:g}, safety {check.safety_factor:g}"
 
 
 def _table(*columns: str) -> Table:

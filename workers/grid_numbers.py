@@ -20,7 +20,7 @@ from .summary import AvoidMeasures, GridNumber, PulseSummary, RunSummary, Target
 
 RATIOS = (2.0, 1.5)
 """Of the voxels' edges. Cost 1/8 + 1/3.4 of the plan's own solves. Against finite elements (currents, volumes and
-coverage of four cases at 0.8 to 1.7 mm, 115 numbers) U held 97 % of the true errors with both, 85 and 90 % with one."""
+coverage of four cases at 0.8 to 1.5 mm, 115 numbers) U held 97 % of the true errors with both, 85 and 90 % with one."""
 SAFETY = 3.0
 """With 1.25, as for orders that were observed, 85 %."""
 ORDER = 2.0
