@@ -76,8 +76,11 @@ def test_answers_while_many_ask_and_a_worker_solves(benchmark: BenchmarkFixture,
         server.start()
         with Client(server.url) as client:
             client.submit("plan", plan(1000)).wait(200)
-        numbers = {"clients": CLIENTS, "submissions": SUBMISSIONS, "reads": READS}
-        found = benchmark.pedantic(lambda: load(server.url, plan(1100), **numbers), rounds=1, iterations=1)
+        found = benchmark.pedantic(
+            lambda: load(server.url, plan(1100), clients=CLIENTS, submissions=SUBMISSIONS, reads=READS),
+            rounds=1,
+            iterations=1,
+        )
     finally:
         server.end()
     requests_per_s = (SUBMISSIONS + READS) / found.wall_s
@@ -90,7 +93,8 @@ def test_jobs_that_solve_nothing(benchmark: BenchmarkFixture, tmp_path: Path) ->
     try:
         server.start()
         run(server, 100, "warm")
+        start = time.perf_counter()
         benchmark.pedantic(lambda: run(server, STUBS, "stub"), rounds=1, iterations=1)
+        benchmark.extra_info["jobs_per_s"] = STUBS / (time.perf_counter() - start)
     finally:
         server.end()
-    benchmark.extra_info["jobs_per_s"] = STUBS / benchmark.stats["min"]
