@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,17 +21,19 @@ from .report_planes import Plane, orthogonal_plane
 _WIDTH_IN = 11.4
 _COLUMNS = 3
 _TALLEST_PANEL_IN = 3.6
+MOST_PULSES = 60
+"""Shown, in twenty rows. A picture has at most 2^16 dots a side, which a hundred rows may exceed, and is held whole."""
 
 
 def pulse_planes(result: Result) -> list[Plane]:
     """For each pulse the slice, across the electrodes, in which the largest area reaches the reversible threshold.
 
-    All have one orientation: that of the three which the electrodes cross most steeply.
+    Of those that are shown. All have one orientation: that of the three which the electrodes cross most steeply.
     """
     axis = crossing_axis(result)
     threshold = result.thresholds.reversible_v_per_cm or 0.0
     planes = []
-    for index in range(len(result.pulses)):
+    for index in range(len(result.pulses[:MOST_PULSES])):
         field = np.where(result.conducting, np.nan_to_num(result.pulse_field_v_per_cm(index)), 0)
         planes.append(orthogonal_plane(result, axis, fullest_slice(field, threshold, axis, result.centre_index[axis])))
     return planes
@@ -56,8 +58,12 @@ def crossing_axis(result: Result) -> int:
     return int(np.argmax(np.abs(lines @ unit).sum(axis=0)))
 
 
-def pulses_figure(result: Result) -> Figure:
-    """Small multiples, one panel per pulse, each with the electrodes that are driven in it."""
+def pulses_figure(result: Result, check: Callable[[], None] = lambda: None) -> Figure:
+    """Small multiples, one panel per pulse, each with the electrodes that are driven in it; at most MOST_PULSES.
+
+    Args:
+        check: called between panels; whatever it raises stops the drawing.
+    """
     planes = pulse_planes(result)
     columns = min(_COLUMNS, len(planes))
     rows = math.ceil(len(planes) / columns)
@@ -68,7 +74,8 @@ def pulses_figure(result: Result) -> Figure:
     page_height = rows * (panel_height + 0.5) + 0.15
     figure = style.new_figure(_WIDTH_IN, page_height)
     base = layers_of(result)
-    for index, (pulse, plane) in enumerate(zip(result.pulses, planes, strict=True)):
+    for index, (pulse, plane) in enumerate(zip(result.pulses[:MOST_PULSES], planes, strict=True)):
+        check()
         row, column = divmod(index, columns)
         x = 0.1 + column * (panel_width + 0.45)
         y = page_height - (row + 1) * (panel_height + 0.5) + 0.05

@@ -100,7 +100,7 @@ class RunResult:
             text = json.dumps(self.summary, indent=1, allow_nan=False, ensure_ascii=False)
             (directory / "summary.json").write_text(text + "\n", encoding="utf-8")
             control.check()
-            write_report(directory)
+            write_report(directory, check=control.check)
             control.check()
         return out
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def main() -> None:
         sys.stderr.flush()
         time.sleep(seconds)
 
-    def write(directory: Path) -> None:
+    def write(directory: Path, check: Callable[[], None]) -> None:
         (directory / "report.html").write_text("")
         wait("WRITING", write_s)
 

@@ -21,7 +21,7 @@ from porefield.workers.figures import coverage_figure, headline, main_planes
 from porefield.workers.figures_charts import crossing_axis, fullest_slice, histogram_figure, pulses_figure
 from porefield.workers.figures_labels import clearest_point
 from porefield.workers.figures_style import field_rgba, plain, tissue_colours
-from porefield.workers.report import header, measures, provenance, write_report
+from porefield.workers.report import header, measures, pictures, provenance, write_report
 from porefield.workers.report_data import Result, read_result
 from porefield.workers.report_format import Html, badge, cubic_cm, exact, number, percent, table, text
 from porefield.workers.report_verdict import banner, verdict, warnings
@@ -191,6 +191,32 @@ def test_a_flat_grid_of_one_voxel_layer_can_be_drawn(tmp_path: Path) -> None:
     result = read_result(write_torso(tmp_path / "flat", affine, (34, 28, 1)))
     assert coverage_figure(result).axes
     assert pulses_figure(result).axes
+
+
+def test_of_very_many_pulses_the_first_are_shown(torso: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them would make a picture with more dots than a PNG of matplotlib's may have."""
+    monkeypatch.setattr("porefield.workers.figures_charts.MOST_PULSES", 2)
+    monkeypatch.setattr("porefield.workers.report.MOST_PULSES", 2)
+    pulses = pulses_figure(torso)
+    assert len(torso.pulses) > len(pulses.axes) == 2
+    monkeypatch.setattr("porefield.workers.report.png", lambda figure: b"")
+    shown = Page(pictures(torso, b"")).text
+    assert f"The first 2 of {len(torso.pulses)} pulses." in shown
+
+
+@pytest.mark.usefixtures("small_pictures")
+def test_a_report_stops_between_panels(tmp_path: Path) -> None:
+    directory = write_torso(tmp_path / "result")
+    asked: list[None] = []
+
+    def check() -> None:
+        asked.append(None)
+        if len(asked) == 4:  # before a picture, after it, and at its second panel
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        write_report(directory, check=check)
+    assert not (directory / "report.html").exists()
 
 
 def test_the_verdict_is_plain(torso: Result) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("porefield.workers.report.write_report", write_placeholder)
 
 
-def write_placeholder(directory: Path) -> None:
+def write_placeholder(directory: Path, *, check: Callable[[], None] = lambda: None) -> None:
+    check()
     (directory / "report.html").write_text("<html></html>")
     (directory / "coverage.png").write_bytes(b"")

@@ -159,7 +159,7 @@ def test_cancelling_the_writing_leaves_nothing(result: RunResult, tmp_path: Path
 def test_a_disk_that_fills_up_leaves_nothing(
     result: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    def full(directory: Path | str) -> None:
+    def full(directory: Path | str, **_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if where == "report":
