@@ -15,6 +15,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import NamedTuple, Self
 
+LONGEST_NAME = 200
+"""Characters of what may be a slip of the pen."""
+
 
 class Problem(NamedTuple):
     """One thing that is wrong.
@@ -74,7 +77,8 @@ def one_of(names: Iterable[str], got: str, also: Iterable[str] = (), limit: int 
         also: valid as well, but mentioned only when close to `got`.
     """
     listed = sorted(set(names))
-    close = get_close_matches(got, sorted({*listed, *also}), n=3, cutoff=0.6)
+    # a long text is like no name, and would take long to compare
+    close = get_close_matches(got, sorted({*listed, *also}), n=3, cutoff=0.6) if len(got) <= LONGEST_NAME else []
     shown = (close + [name for name in listed if name not in close])[:limit]
     left = len({*listed, *close}) - len(shown)
     more = f", ... ({left} more)" if left else ""

@@ -7,6 +7,7 @@ with the field relative to its own model; `problems_of` puts the full path in fr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Annotated, Any, NoReturn
 
 from pydantic import (
@@ -50,9 +51,16 @@ def refuse(field: str, expected: str, got: Any) -> NoReturn:
     )
 
 
+LARGEST = 1e12
+"""Numbers in a plan are at most so large: far beyond any quantity in its units, while products of several of them stay
+finite."""
+
+
 def _plain_number(value: Any) -> Any:
     if isinstance(value, bool):
         refuse("", "a number", value)
+    if isinstance(value, int | float) and LARGEST < abs(value) < inf:
+        refuse("", f"a number between {-LARGEST:g} and {LARGEST:g}", shown(value))
     return value
 
 

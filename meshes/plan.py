@@ -143,10 +143,10 @@ def read_table(text: str, field: str) -> Any:
     except json.JSONDecodeError as json_error:
         try:
             return yaml.load(text, Loader=_UniqueKeys)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise PlanError.of(field, "valid JSON", str(json_error)) from None
-    except yaml.YAMLError as error:
-        raise PlanError.of(field, "valid YAML", " ".join(str(error).split())) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none; a thousand brackets
+        raise PlanError.of(field, "valid YAML or JSON", " ".join(str(error).split())) from None
 
 
 def _unique(pairs: list[tuple[str, Any]], field: str) -> dict[str, Any]:

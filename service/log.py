@@ -21,7 +21,9 @@ def configure_logging(log_format: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_secrets,
     ]
-    last: Any = structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
+    # rich's tracebacks, the default where it is installed, show local variables: patients' plans and keys
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    last: Any = structlog.processors.JSONRenderer() if log_format == "json" else console
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, last] if log_format == "json" else [*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

@@ -9,28 +9,39 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from ..meshes.errors import PorefieldError, ResourceError
 from .database.engine import DatabaseError
 from .log import logger
+from .pointers import joined, pointer
 
 MEDIA_TYPE = "application/problem+json"
+MOST_TOLD = 100
+"""Of the things that are wrong with one request: nobody mends more at once, and a request may have thousands."""
+
+
+def _as_utf8(text: Any) -> Any:
+    """Halves of surrogate pairs, which JSON may escape but no response can hold, as they were escaped."""
+    return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
+
+
+Text = Annotated[str, BeforeValidator(_as_utf8)]
 
 
 class WrongField(BaseModel):
     """One thing that is wrong with a request."""
 
-    pointer: str = Field(description="JSON pointer into the request's body, or the name of a parameter or header.")
-    expected: str
-    got: str
+    pointer: Text = Field(description="JSON pointer into the request's body, or the name of a parameter or header.")
+    expected: Text
+    got: Text
 
 
 class Problem(BaseModel):
@@ -39,9 +50,11 @@ class Problem(BaseModel):
     type: str = Field(description="Kind of problem, a stable path.")
     title: str
     status: int
-    detail: str = ""
-    instance: str = Field(default="", description="Path of the request.")
-    errors: list[WrongField] = Field(default=[], description="What is wrong where; may be empty.")
+    detail: Text = ""
+    instance: Text = Field(default="", description="Path of the request.")
+    errors: list[WrongField] = Field(
+        default=[], description=f"What is wrong where; may be empty. At most {MOST_TOLD} of more."
+    )
 
 
 class ApiError(Exception):
@@ -81,23 +94,25 @@ def not_found(what: str) -> ApiError:
     return ApiError(404, "not-found", "Not found", f"There is no such {what}.")
 
 
-def invalid_inputs(error: PorefieldError, prefix: str = "/inputs") -> ApiError:
-    """What porefield refuses, field by field."""
-    fields = [WrongField(pointer=prefix + pointer(p.field), expected=p.expected, got=p.got) for p in error.problems]
-    return ApiError(422, "invalid-inputs", "The inputs can't be executed", str(error), errors=fields)
+def invalid_inputs(error: PorefieldError, inputs: Any = None) -> ApiError:
+    """What porefield refuses, field by field.
+
+    Args:
+        inputs: what the fields are of.
+    """
+    told = error.problems[:MOST_TOLD]
+    fields = [WrongField(pointer="/inputs" + pointer(p.field, inputs), expected=p.expected, got=p.got) for p in told]
+    lines = [str(problem) for problem in told]
+    if len(told) < len(error.problems):
+        lines.append(f"and {len(error.problems) - len(told)} more")
+    return ApiError(422, "invalid-inputs", "The inputs can't be executed", "\n".join(lines), errors=fields)
 
 
-def pointer(field: str) -> str:
-    """A dotted path as a JSON pointer: electrodes[1].needle.tip_mm -> /electrodes/1/needle/tip_mm."""
-    steps = [step for step in re.split(r"\.|\[|\]", field) if step]
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-
-
-def job_problem(error: Mapping[str, Any], job_url: str) -> dict[str, Any]:
-    """The problem details of a failed job, from what its worker or the runner told."""
+def job_problem(error: Mapping[str, Any], job_url: str, inputs: Any = None) -> dict[str, Any]:
+    """The problem details of a failed job, from what its worker or the runner told about its inputs."""
     fields = [
-        WrongField(pointer="/inputs" + pointer(p["field"]), expected=p["expected"], got=p["got"])
-        for p in error.get("problems", ())
+        WrongField(pointer="/inputs" + pointer(p["field"], inputs), expected=p["expected"], got=p["got"])
+        for p in error.get("problems", ())[:MOST_TOLD]
     ]
     kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", str(error.get("kind", "failed"))).removesuffix("-Error").lower()
     return Problem(
@@ -119,7 +134,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(PorefieldError)
     async def refused(request: Request, error: PorefieldError) -> JSONResponse:
-        refusal = invalid_inputs(error)
+        body = getattr(request.state, "json_body", None)
+        refusal = invalid_inputs(error, body.get("inputs") if isinstance(body, dict) else None)
         if isinstance(error, DatabaseError):
             logger().error("database out of reach", reason=str(error))
             detail = "The server can't reach its database; try again."
@@ -168,14 +184,16 @@ def _malformed(error: RequestValidationError) -> ApiError:
     if any(e["type"] == "json_invalid" for e in found):
         reason = "; ".join(str(e.get("ctx", {}).get("error", e["msg"])) for e in found)
         return ApiError(400, "malformed-json", "The body is not JSON", reason)
-    fields = [WrongField(pointer=_where(e["loc"]), expected=e["msg"], got=_shown(e.get("input"))) for e in found]
+    fields = [
+        WrongField(pointer=_where(e["loc"]), expected=e["msg"], got=_shown(e.get("input"))) for e in found[:MOST_TOLD]
+    ]
     return ApiError(422, "invalid-request", "The request is not as the API describes it", errors=fields)
 
 
 def _where(location: tuple[Any, ...]) -> str:
     """`body` stands for the body's pointer, everything else for a parameter's name."""
     if location and location[0] == "body":
-        return "".join(f"/{step}" for step in location[1:])
+        return joined(location[1:])
     return ".".join(map(str, location))
 
 

@@ -239,7 +239,7 @@ class Runner:
             self._finished(ended, outcome)
 
     def _end(self, job: Job, status: JobStatus, error: Mapping[str, Any] | None = None) -> Job | None:
-        problem = None if error is None else job_problem(error, f"/v1/jobs/{job.id}")
+        problem = None if error is None else job_problem(error, f"/v1/jobs/{job.id}", job.inputs)
         if error is not None:
             self._metrics.failures.labels(job.process, error.get("kind", "unknown")).inc()
         try:

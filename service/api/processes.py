@@ -18,12 +18,13 @@ from ..context import Caller, Context, Services, digest, version
 from ..jobs.model import BATCH, INTERACTIVE, Job, JobStatus, NewJob, Process
 from ..jobs.queue import KeyReusedError, QueueFullError
 from ..problems import MEDIA_TYPE, ApiError, invalid_inputs, not_found, responses
+from .json_body import JsonRoute
 from .results import result_document
 from .schemas import Execution, Link, ProcessDescription, ProcessList, ProcessSummary, ResultDocument, StatusInfo
 from .schemas import status_info as status_info_of
 from .urls import base_of
 
-router = APIRouter(tags=["processes"])
+router = APIRouter(tags=["processes"], route_class=JsonRoute)
 POLL_S = 0.05
 MOST_KEY_LENGTH = 200
 TITLES = {
@@ -59,7 +60,7 @@ def describe_process(process_id: str, request: Request, context: Context, owner:
     response_model=StatusInfo,
     responses={
         200: {"model": ResultDocument, "description": "Finished while the request waited (Prefer: wait=SECONDS)"},
-        **responses(400, 401, 404, 409, 413, 422, 429, 507),
+        **responses(400, 401, 404, 409, 413, 415, 422, 429, 507),
     },
 )
 async def execute(
@@ -110,7 +111,8 @@ def new_job(
     uploads = uploads_of(process.value, execution.inputs)
     missing = [(field, sha) for field, sha in uploads.items() if context.anatomies.get(sha, owner) is None]
     if missing:
-        raise invalid_inputs(PlanError(Problem(field, "an upload of this key", sha) for field, sha in missing))
+        problems = (Problem(field, "an upload of this key", sha) for field, sha in missing)
+        raise invalid_inputs(PlanError(problems), execution.inputs)
     shas = tuple(sorted(set(uploads.values())))
     body = execution.model_dump(mode="json")
     return NewJob(

@@ -16,10 +16,11 @@ from ..context import Caller, Context, Services, job_of
 from ..jobs.model import Job, JobStatus
 from ..problems import ApiError, not_found, responses
 from ..results import STORE, etag, media_type
+from .json_body import JsonRoute
 from .schemas import Link, ResultDocument, Share, ShareRequest
 from .urls import base_of
 
-router = APIRouter(tags=["results"])
+router = APIRouter(tags=["results"], route_class=JsonRoute)
 shared = APIRouter(tags=["capability URLs"])
 SUMMARIES = ("summary.json", "robustness.json")
 NOT_READY = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/result-not-ready"
@@ -107,7 +108,7 @@ def get_nifti(
     "/jobs/{job_id}/links",
     operation_id="shareResult",
     status_code=201,
-    responses=responses(400, 401, 404, 413, 422, 429),
+    responses=responses(400, 401, 404, 413, 415, 422, 429),
 )
 def share_result(job_id: str, share: ShareRequest, request: Request, context: Context, owner: Caller) -> Share:
     """A capability URL: whoever has it may read this job's result until it expires."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..jobs.model import Job, JobStatus, Process
+from ..jobs.model import LONGEST_S, Job, JobStatus, Process
+
+MOST_KEYS, LONGEST_KEY = 20, 200
+"""Keys of an execution request, which has two, and their characters."""
 
 
 class Link(BaseModel):
@@ -68,8 +71,19 @@ class Execution(BaseModel):
 
     inputs: dict[str, Any] = Field(description="As the process describes them; a plan, a sweep or a robustness study.")
     retain_s: float | None = Field(
-        default=None, gt=0, description="How long the result is kept after the job ended, s."
+        default=None, gt=0, le=LONGEST_S, description="How long the result is kept after the job ended, s."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_keys(cls, data: Any) -> Any:
+        """Each unknown key is told of, unless they are very many or very long."""
+        if isinstance(data, dict) and (len(data) > MOST_KEYS or any(len(key) > LONGEST_KEY for key in data)):
+            longest = max(map(len, data))
+            raise ValueError(
+                f"expected {' and '.join(cls.model_fields)}, got {len(data)} keys of up to {longest} characters"
+            )
+        return data
 
 
 class StatusInfo(BaseModel):

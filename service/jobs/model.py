@@ -39,6 +39,8 @@ class Process(StrEnum):
 
 INTERACTIVE, BATCH = 0, 1
 """Priorities: plans go before sweeps and studies."""
+LONGEST_S = 100 * 365.25 * 86400
+"""How long a result may be kept, s: a hundred years; dates end with the year 9999."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from math import isfinite
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
@@ -13,7 +12,7 @@ from ..database.anatomies import UnknownAnatomyError, hold_content
 from ..database.statements import insert_or_leave
 from ..database.tables import AnatomyRow, JobAnatomyRow, JobRow, OwnerRow
 from .ids import Ids
-from .model import Job, JobStatus, NewJob
+from .model import LONGEST_S, Job, JobStatus, NewJob
 from .queue import KeyReusedError, QueueFullError
 from .rows import Stored, insert_job, move, plain_json, stored
 
@@ -66,8 +65,8 @@ def check(new: NewJob) -> None:
     if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isprintable()):
         expected = f"1 to {LONGEST_KEY} printable characters"
         raise PorefieldError.of("idempotency_key", expected, repr(key[: 2 * LONGEST_KEY]))
-    if new.retain_s is not None and not (isfinite(new.retain_s) and new.retain_s >= 0):
-        raise PorefieldError.of("retain_s", "a number of seconds, 0 or more", f"{new.retain_s}")
+    if new.retain_s is not None and not 0 <= new.retain_s <= LONGEST_S:
+        raise PorefieldError.of("retain_s", f"a number of seconds, 0 to {LONGEST_S:g}", f"{new.retain_s}")
 
 
 def lock_owner(connection: Connection, owner: str) -> None:

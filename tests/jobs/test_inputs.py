@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_a_refused_path_is_never_opened_by_a_worker_either(tmp_path: Path) -> No
         ({"grid": {"spacing_mm": 0.5}}, "grid.spacing_mm"),
         ({"grid": {"spacing_mm": 1e-300}}, "grid.spacing_mm"),
         ({"generator": "nobody's"}, "generator"),
-        ({"anatomy": {"phantom": {"size_mm": [1e300, 1e300, 1e300], "tissue": "liver"}}}, "grid.spacing_mm"),
+        ({"anatomy": {"phantom": {"size_mm": [1e12, 1e12, 1e12], "tissue": "liver"}}}, "grid.spacing_mm"),
         ({"anatomy": {"phantom": {"size_mm": [16, 16, 16], "tissue": "livr"}}, "targets": ["livr"]}, None),
         ({"anatomy": 3}, "anatomy"),
         ({"anatomy": {"label_map": 3}}, "anatomy.label_map"),
@@ -178,3 +179,37 @@ def test_schemas_say_what_is_taken(process: str) -> None:
     if process != "plan":
         assert not validator.is_valid({**INPUTS[process], "plan": "plan.yaml"})
     jsonschema.Draft202012Validator.check_schema(outputs_schema(process))
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_text_that_no_file_can_hold_is_refused(process: str) -> None:
+    for text in ("\ud800", "a\0b", "\udfff\ud800"):
+        inputs, prefix = within(process, {**PLAN, "title": text})
+        assert fields(process, inputs) == [f"{prefix}title"]
+        for key in (text, ""):
+            inputs, prefix = within(process, {**PLAN, "tissues": {key: {}}})
+            assert fields(process, inputs) == [f"{prefix}tissues"]
+    inputs, _ = within(process, {**PLAN, "title": "\N{GRINNING FACE} \N{GREEK SMALL LETTER SIGMA}"})
+    assert fields(process, inputs) == []
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("part", ["pulses", "electrodes", "targets"])
+def test_more_than_can_be_checked_in_a_moment_is_refused(process: str, part: str) -> None:
+    started = time.process_time()
+    for item in ({}, 1, "lesion"):
+        inputs, prefix = within(process, {**PLAN, part: [item] * 1_000_000})
+        assert fields(process, inputs) == [prefix.rstrip(".") or part]
+    assert time.process_time() - started < 10  # it took minutes to tell what is wrong with each
+
+
+def test_a_sweep_may_have_many_values_but_one_wrong_one_is_enough() -> None:
+    many = [float(v) for v in range(100, 100_100)]
+    table = {"method": "table", "table": {"pulses.*.voltage_v": many}}
+    assert fields("sweep", {"plan": PLAN, "design": table}, most_points=100_000) == []
+    axis = {"name": "voltage", "field": "pulses.*.voltage_v"}
+    assert fields("sweep", {"plan": PLAN, "axes": [{**axis, "values": many}]}, most_points=100_000) == []
+    wrong = ["x"] * 1000
+    assert fields("sweep", {"plan": PLAN, "axes": [{**axis, "values": wrong}]}) == ["axes[0].values[0]"]
+    for inputs in ({"plan": PLAN, "axes": [1] * 1_000_000}, {"plan": PLAN, "constraints": [{}] * 1_000_000}):
+        assert fields("sweep", inputs) == [list(inputs)[1]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -290,6 +292,25 @@ def test_secrets_do_not_reach_the_log(
         "authorization": "***",
         "path": "/",
     }
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_traceback_in_the_log_shows_no_variables(log_format: str) -> None:
+    """They may hold keys, and what is known of a patient."""
+    program = f"""
+from porefield.service.log import configure_logging, logger
+def authenticate(key):
+    raise RuntimeError("out of reach")
+configure_logging({log_format!r})
+try:
+    authenticate("pfk_" + "secret")
+except RuntimeError as error:
+    logger().error("unexpected error", exc_info=error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "RuntimeError: out of reach" in done.stderr
+    assert "in authenticate" in done.stderr
+    assert "pfk_secret" not in done.stderr + done.stdout
 
 
 def small_nifti() -> bytes:

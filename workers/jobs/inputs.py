@@ -28,7 +28,14 @@ from .task import PROCESSES, JobTask
 
 FINEST_MM = 0.01
 """Smallest voxel: the size of a cell, below which tissue is no continuum."""
+MOST_VALUES = 20_000
+"""In a plan, or in a sweep or study beside its plan and lists of numbers: as a hundred tubes through fifty points each.
+Each value may be wrong. 20,000 of them take a second to tell, a million took a minute and gigabytes."""
+LONGEST_KEY = 1000
+"""Characters; the longest keys are paths of fields in sweeps, and errors tell them in full."""
 _UPLOAD = re.compile(r"upload:([0-9a-f]{64})")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NUMBERS = re.compile(r"axes\[\d+\]\.(values|fields\..+)|design\.table\..+", re.DOTALL)
 _FILES = ("path", "body")
 """Fields of a label map that name files."""
 
@@ -48,6 +55,7 @@ def check_inputs(
     """
     if process not in PROCESSES:
         raise PlanError.of("process", one_of(PROCESSES, process), process)
+    _check_size_and_text(inputs)
     table, prefix = _plan_of(process, inputs)
     problems = [Problem(prefix + p.field, p.expected, p.got) for p in _file_problems(table)]
     plan: Plan | None = None
@@ -100,6 +108,49 @@ def with_files(task: JobTask) -> tuple[dict[str, Any], Path | None]:
         link.unlink(missing_ok=True)
         link.symlink_to(source)
     return inputs, task.anatomy_dir
+
+
+def _check_size_and_text(inputs: Mapping[str, Any]) -> None:
+    """Refuse more than can be checked in a moment, and text that no file can hold.
+
+    JSON may escape halves of surrogate pairs and NUL, which neither UTF-8 nor a database takes.
+    """
+    plan = inputs.get("plan")
+    if isinstance(plan, dict):
+        _check_part("plan", plan, numbers=False)
+        _check_part("", {name: value for name, value in inputs.items() if name != "plan"}, numbers=True)
+    else:
+        _check_part("", inputs, numbers=False)
+
+
+def _check_part(prefix: str, part: Mapping[str, Any], *, numbers: bool) -> None:
+    """One of them; `numbers`: a sweep's lists of them may be of any length."""
+    count, waiting = 1, [(prefix, part)]
+    while waiting:
+        field, value = waiting.pop()
+        if isinstance(value, str) and not _is_text(value):
+            raise PlanError.of(field, "text without NUL and halves of surrogate pairs", shown(value))
+        if not isinstance(value, dict | list) or (numbers and _NUMBERS.fullmatch(field) and _is_numbers(value)):
+            continue
+        count += len(value)
+        if count > MOST_VALUES:
+            raise PlanError.of(prefix or field or "plan", f"at most {MOST_VALUES} values", f"at least {count}")
+        if isinstance(value, list):
+            waiting += [(f"{field}[{i}]", item) for i, item in enumerate(value)]
+            continue
+        wrong = next((key for key in value if not (0 < len(key) <= LONGEST_KEY and _is_text(key))), None)
+        if wrong is not None:
+            expected = f"keys of 1 to {LONGEST_KEY} characters, without NUL and halves of surrogate pairs"
+            raise PlanError.of(field or "plan", expected, shown(wrong))
+        waiting += [(f"{field}.{key}" if field else key, item) for key, item in value.items()]
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) in (int, float) for item in value)
+
+
+def _is_text(text: str) -> bool:
+    return "\0" not in text and not _SURROGATE.search(text)
 
 
 def _plan_of(process: str, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
@@ -15,6 +15,10 @@ from ...meshes.plan import read_table
 from .distributions import Distribution
 
 MAP_NAMES = ("zone", "field")
+LONGEST_CONDITION = 1000
+"""Characters."""
+Numbers = Annotated[tuple[Number, ...], Field(fail_fast=True)]
+"""There may be a million of them: the first wrong one is told."""
 
 
 class GridValues(Model):
@@ -43,8 +47,8 @@ class Axis(Model):
     name: Name = Field(description="Dimension of the dataset.")
     field: str | None = Field(default=None, description="Path of a field of the plan.")
     grid: GridValues | None = Field(default=None, description="Its values, equally spaced.")
-    values: tuple[Number, ...] | None = Field(default=None, min_length=1, description="Its values, one by one.")
-    fields: dict[str, tuple[Number, ...]] | None = Field(
+    values: Numbers | None = Field(default=None, min_length=1, description="Its values, one by one.")
+    fields: dict[str, Numbers] | None = Field(
         default=None, description="Instead: several fields with equally many values, which change together."
     )
 
@@ -80,7 +84,7 @@ class Design(Model):
     fields: dict[str, Distribution] | None = Field(
         default=None, description="Fields and their distributions; '*' draws for each item by itself."
     )
-    table: dict[str, tuple[Number, ...]] | None = Field(
+    table: dict[str, Numbers] | None = Field(
         default=None, description="Method 'table': field -> its value at each point."
     )
 
@@ -104,7 +108,11 @@ class Design(Model):
 class Constraint(Model):
     """A condition on axes and fields that a point must meet, or be skipped."""
 
-    require: str = Field(min_length=1, description="Comparison of axis names, numbers, + - * / ** and abs, min, max.")
+    require: str = Field(
+        min_length=1,
+        max_length=LONGEST_CONDITION,
+        description="Comparison of axis names, numbers, + - * / ** and abs, min, max.",
+    )
     reason: str = Field(default="", description="Told of the points that do not meet it.")
 
 
