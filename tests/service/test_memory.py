@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,20 +12,12 @@ FIRST, ALL = 2_000, 10_000
 GROWTH_BYTES = 16 * 2**20
 """Over the last 8,000. Measured: 2 MB in the server, 4 MB in its worker. Who kept each job's inputs, 5 kB as objects,
 would grow by 40 MB."""
-QUICK = Path("/dev/shm")
-"""Three flushes to disk a job, 5 ms each, would take longer than all the rest."""
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Iterator[Path]:
-    with TemporaryDirectory(dir=QUICK if QUICK.is_dir() else tmp_path) as folder:
-        yield Path(folder) / "data"
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory is read from /proc")
-def test_memory_stays_bounded_over_ten_thousand_jobs(data: Path) -> None:
-    server = StubServer(data, max_unfinished_jobs=ALL)
+def test_memory_stays_bounded_over_ten_thousand_jobs(tmp_path: Path) -> None:
+    server = StubServer(tmp_path / "data", max_unfinished_jobs=ALL)
     try:
         server.start()
         jobs = run(server, FIRST, "first")
