@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -111,6 +112,13 @@ def _body_limit(settings: ServiceSettings):
     return limit
 
 
+def _drop_fastapis_422(schema: dict[str, Any]) -> None:
+    """FastAPI documents a 422 wherever there is a parameter; a part of a path is text, and can't be wrong in itself."""
+    for operation in (o for path in schema["paths"].values() for o in path.values()):
+        if "HTTPValidationError" in str(operation["responses"].get("422")):
+            del operation["responses"]["422"]
+
+
 def _describe(app: FastAPI, protected: bool) -> None:
     """Put the schema of problem details into the OpenAPI document, in place of FastAPI's own shape of a 422; leave API
     keys out where none is asked for."""
@@ -126,6 +134,7 @@ def _describe(app: FastAPI, protected: bool) -> None:
             components["Problem"] = problem
             for name in ("HTTPValidationError", "ValidationError"):
                 components.pop(name, None)
+            _drop_fastapis_422(schema)
             if not protected:
                 schema["components"].pop("securitySchemes", None)
                 for operation in (o for path in schema["paths"].values() for o in path.values()):

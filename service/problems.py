@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -24,6 +26,10 @@ from .log import logger
 from .pointers import joined, pointer
 
 MEDIA_TYPE = "application/problem+json"
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+STARLETTES = {413: ("body-too-large", "The body is too large")}
+"""Kinds and titles of errors that come as Starlette's. (Python has changed its words for 413.)"""
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 MOST_TOLD = 100
 """Of the things that are wrong with one request: nobody mends more at once, and a request may have thousands."""
 
@@ -151,11 +157,18 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
-        kind = status.phrase.lower().replace(" ", "-")
+        kind, title = STARLETTES.get(status, (status.phrase.lower().replace(" ", "-"), status.phrase))
         headers = dict(error.headers or {})
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = ", ".join(_methods(request))
-        return respond(request, ApiError(status, kind, status.phrase, str(error.detail), headers=headers))
+        return respond(request, ApiError(status, kind, title, str(error.detail), headers=headers))
+
+    @app.exception_handler(OSError)
+    async def disk(request: Request, error: OSError) -> JSONResponse:
+        if error.errno not in NO_ROOM:
+            return await unexpected(request, error)
+        logger().error("no room on the disk", path=request.url.path, reason=os.strerror(error.errno or 0))
+        return respond(request, ApiError(507, "no-room", "The server has no room for it", "Its disk is full."))
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -165,12 +178,10 @@ def install(app: FastAPI) -> None:
 
 
 def _methods(request: Request) -> list[str]:
-    """What the path takes; Starlette names only the methods of the first route that has it."""
-    found: set[str] = set()
-    for route in request.app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            found |= set(getattr(route, "methods", None) or ())
-    return sorted(found)
+    """What the path takes: several routes may share it."""
+    routes = request.app.routes
+    scopes = {method: {**request.scope, "method": method} for method in METHODS}
+    return [method for method, scope in scopes.items() if any(r.matches(scope)[0] is Match.FULL for r in routes)]
 
 
 def respond(request: Request, error: ApiError) -> JSONResponse:
@@ -211,8 +222,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         (409, "It does not fit the present state"),
         (413, "More than this server takes"),
         (415, "Not the media type that is taken here"),
+        (416, "The file has no such part"),
         (422, "Understood, but wrong; `errors` says where"),
         (429, "Too many requests or jobs; see Retry-After"),
+        (503, "Not for now; see Retry-After"),
         (507, "The server has no room"),
     )
 }

@@ -77,7 +77,6 @@ def media_type(path: Path) -> str:
     return MEDIA_TYPES.get(path.suffix, "application/octet-stream")
 
 
-def etag(path: Path) -> str:
-    """Strong: results never change once they are published."""
-    found = path.stat()
+def etag(found: os.stat_result) -> str:
+    """Of a file by its stat. Strong: results never change once they are published."""
     return f'"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"'

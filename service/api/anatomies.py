@@ -35,7 +35,10 @@ BODY = {
     status_code=201,
     response_model=AnatomyInfo,
     openapi_extra=BODY,
-    responses={200: {"model": AnatomyInfo, "description": "Known already"}, **responses(401, 413, 415, 422, 429, 507)},
+    responses={
+        200: {"model": AnatomyInfo, "description": "Known already"},
+        **responses(401, 413, 415, 422, 429, 503, 507),
+    },
 )
 async def upload_anatomy(
     request: Request,
@@ -65,7 +68,7 @@ async def upload_anatomy(
     return info
 
 
-@router.get("/anatomies", operation_id="listAnatomies", responses=responses(401, 422, 429))
+@router.get("/anatomies", operation_id="listAnatomies", responses=responses(401, 422, 429, 503))
 def list_anatomies(
     request: Request,
     context: Context,
@@ -92,7 +95,7 @@ def _before(cursor: str | None) -> tuple[datetime, str] | None:
     return EPOCH + timedelta(microseconds=int(microseconds)), sha256
 
 
-@router.get("/anatomies/{sha256}", operation_id="getAnatomy", responses=responses(401, 404, 422, 429))
+@router.get("/anatomies/{sha256}", operation_id="getAnatomy", responses=responses(401, 404, 429, 503))
 def get_anatomy(sha256: str, request: Request, context: Context, owner: Caller) -> AnatomyInfo:
     """One upload."""
     return anatomy_info(context, _found(context, sha256, owner), base_of(request, context))
@@ -103,7 +106,7 @@ def get_anatomy(sha256: str, request: Request, context: Context, owner: Caller) 
     operation_id="deleteAnatomy",
     status_code=204,
     response_class=Response,
-    responses=responses(401, 404, 422, 429),
+    responses=responses(401, 404, 429, 503),
 )
 def delete_anatomy(sha256: str, context: Context, owner: Caller) -> Response:
     """Forget an upload. Its file stays for as long as jobs that were submitted before still read it."""

@@ -43,7 +43,7 @@ EVENT = {
 POLL_S, SLOWEST_POLL_S = 0.25, 1.0
 
 
-@router.get("/jobs", operation_id="listJobs", responses=responses(401, 422, 429))
+@router.get("/jobs", operation_id="listJobs", responses=responses(401, 422, 429, 503))
 def list_jobs(
     request: Request,
     context: Context,
@@ -71,14 +71,14 @@ def list_jobs(
     return JobList(jobs=[status_info(job, base) for job in page.jobs], links=links)
 
 
-@router.get("/jobs/{job_id}", operation_id="getStatus", responses=responses(401, 404, 422, 429))
+@router.get("/jobs/{job_id}", operation_id="getStatus", responses=responses(401, 404, 429, 503))
 async def get_status(job_id: str, request: Request, context: Context, owner: Caller) -> StatusInfo:
     """Status of a job."""
     job = await run_in_threadpool(job_of, context, job_id, owner)
     return status_info(job, base_of(request, context))
 
 
-@router.delete("/jobs/{job_id}", operation_id="dismiss", responses=responses(401, 404, 422, 429))
+@router.delete("/jobs/{job_id}", operation_id="dismiss", responses=responses(401, 404, 429, 503))
 def dismiss(job_id: str, request: Request, context: Context, owner: Caller) -> StatusInfo:
     """Cancel a job that has not ended; remove one that has, with its result."""
     job = job_of(context, job_id, owner)
@@ -102,7 +102,7 @@ def remove_job(context: Services, job_id: str, result: str) -> None:
     response_class=StreamingResponse,
     responses={
         200: {"content": {"text/event-stream": {"itemSchema": EVENT}}, "description": "Server-sent events"},
-        **responses(401, 404, 422, 429),
+        **responses(401, 404, 429, 503),
     },
 )
 async def follow_events(

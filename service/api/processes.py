@@ -34,7 +34,7 @@ TITLES = {
 }
 
 
-@router.get("/processes", operation_id="listProcesses", responses=responses(401, 429))
+@router.get("/processes", operation_id="listProcesses", responses=responses(401, 429, 503))
 def list_processes(request: Request, context: Context, owner: Caller) -> ProcessList:
     """All processes."""
     base = base_of(request, context)
@@ -42,7 +42,7 @@ def list_processes(request: Request, context: Context, owner: Caller) -> Process
     return ProcessList(processes=summaries, links=[Link(href=f"{base}/processes", rel="self")])
 
 
-@router.get("/processes/{process_id}", operation_id="describeProcess", responses=responses(401, 404, 422, 429))
+@router.get("/processes/{process_id}", operation_id="describeProcess", responses=responses(401, 404, 429, 503))
 def describe_process(process_id: str, request: Request, context: Context, owner: Caller) -> ProcessDescription:
     """A process with the JSON Schema of its inputs and outputs."""
     process = _process(process_id)
@@ -60,7 +60,7 @@ def describe_process(process_id: str, request: Request, context: Context, owner:
     response_model=StatusInfo,
     responses={
         200: {"model": ResultDocument, "description": "Finished while the request waited (Prefer: wait=SECONDS)"},
-        **responses(400, 401, 404, 409, 413, 415, 422, 429, 507),
+        **responses(400, 401, 404, 409, 413, 415, 422, 429, 503, 507),
     },
 )
 async def execute(

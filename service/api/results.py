@@ -17,6 +17,7 @@ from ..jobs.model import Job, JobStatus
 from ..problems import ApiError, not_found, responses
 from ..results import STORE, etag, media_type
 from .json_body import JsonRoute
+from .ranges import check_range
 from .schemas import Link, ResultDocument, Share, ShareRequest
 from .urls import base_of
 
@@ -28,7 +29,7 @@ FILE = {200: {"content": {"application/octet-stream": {}}, "description": "The f
 PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
 
 
-@router.get("/jobs/{job_id}/results", operation_id="getResults", responses=responses(401, 404, 422, 429))
+@router.get("/jobs/{job_id}/results", operation_id="getResults", responses=responses(401, 404, 429, 503))
 def get_results(job_id: str, request: Request, context: Context, owner: Caller) -> ResultDocument:
     """What a job found."""
     return result_document(context, _ended_well(context, job_id, owner), base_of(request, context))
@@ -59,7 +60,7 @@ def result_document(context: Services, job: Job, base: str) -> ResultDocument:
     "/jobs/{job_id}/files/{name:path}",
     operation_id="getFile",
     response_class=FileResponse,
-    responses={**FILE, **responses(401, 404, 422, 429)},
+    responses={**FILE, **responses(400, 401, 404, 416, 429, 503)},
 )
 def get_file(job_id: str, name: str, request: Request, context: Context, owner: Caller) -> Response:
     """A file of a result: report.html, summary.json, coverage.png, points.parquet ..."""
@@ -71,7 +72,7 @@ def get_file(job_id: str, name: str, request: Request, context: Context, owner: 
     methods=["GET", "HEAD"],
     operation_id="getStoreKey",
     response_class=FileResponse,
-    responses={**FILE, **responses(401, 404, 422, 429)},
+    responses={**FILE, **responses(400, 401, 404, 416, 429, 503)},
     include_in_schema=False,
 )
 def get_store_key(job_id: str, key: str, request: Request, context: Context, owner: Caller) -> Response:
@@ -83,7 +84,7 @@ def get_store_key(job_id: str, key: str, request: Request, context: Context, own
     "/jobs/{job_id}/nifti/{name}",
     operation_id="getNifti",
     response_class=FileResponse,
-    responses={**FILE, **responses(401, 404, 422, 429)},
+    responses={200: FILE[200], **responses(401, 404, 422, 429, 503)},
 )
 def get_nifti(
     job_id: str,
@@ -108,7 +109,7 @@ def get_nifti(
     "/jobs/{job_id}/links",
     operation_id="shareResult",
     status_code=201,
-    responses=responses(400, 401, 404, 413, 415, 422, 429),
+    responses=responses(400, 401, 404, 413, 415, 422, 429, 503),
 )
 def share_result(job_id: str, share: ShareRequest, request: Request, context: Context, owner: Caller) -> Share:
     """A capability URL: whoever has it may read this job's result until it expires."""
@@ -123,7 +124,7 @@ def share_result(job_id: str, share: ShareRequest, request: Request, context: Co
     methods=["GET", "HEAD"],
     operation_id="getShared",
     response_class=FileResponse,
-    responses={**FILE, **responses(404, 422)},
+    responses={**FILE, **responses(400, 404, 416, 503)},
     include_in_schema=False,
 )
 def get_shared(token: str, name: str, request: Request, context: Context) -> Response:
@@ -150,12 +151,18 @@ def _ended_well(context: Services, job_id: str, owner: str) -> Job:
 
 def _file(request: Request, context: Services, job: Job, name: str) -> Response:
     path = context.results.file(job, name)
-    if path is None:
+    try:
+        found = None if path is None else path.stat()
+    except FileNotFoundError:  # dismissed at this moment
+        found = None
+    if path is None or found is None:
         raise not_found("file in this result")
-    tag = etag(path)
+    tag = etag(found)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if path.suffix == ".html":
         headers["Content-Security-Policy"] = PAGE_POLICY
     if tag in [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
-    return FileResponse(path, media_type=media_type(path), headers=headers)
+    if "range" in request.headers and "if-range" not in request.headers:
+        check_range(request.headers["range"], found.st_size)
+    return FileResponse(path, media_type=media_type(path), headers=headers, stat_result=found)
