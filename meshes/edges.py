@@ -88,7 +88,7 @@ def _rim(centre: Points, axis: Points, radius: float) -> Points:
     side = np.cross(axis, np.eye(3)[int(np.abs(axis).argmin())])
     side /= np.linalg.norm(side)
     turn = np.linspace(0, 2 * np.pi, STEPS, endpoint=False)[:, None]
-    return centre + radius * (np.cos(turn) * side + np.sin(turn) * np.cross(axis, side))
+    return np.asarray(centre + radius * (np.cos(turn) * side + np.sin(turn) * np.cross(axis, side)), np.float64)
 
 
 def _box_edges(plate: Plate, step_m: float) -> Points:

@@ -7,7 +7,6 @@ own, and gets better numbers with a smaller uncertainty for the same time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 from ..kernels.sampling import sample_field
 from ..meshes.edges import structure_at_edge, structure_at_steps
@@ -48,6 +47,8 @@ def check_grid(builder: SceneBuilder, scene: Scene, report: RunSummary, control:
         raise
     except PorefieldError as error:
         return _check(scene, [], done=False, notes=[f"the plan can't be solved on larger voxels: {error}"])
+    if any(_ratio(scene, other) == 1 for other in coarser):
+        return _check(scene, coarser, done=False, notes=["there are too few voxels for larger ones"])
     failed = [f"{_edges(s)} mm: {r.status}" for s, r in zip(coarser, reports, strict=True) if not _converged(r)]
     if failed or not _converged(report):
         what = "; ".join(failed) or f"the plan's own: {report.status}"
@@ -105,7 +106,9 @@ def _check(scene: Scene, coarser: Sequence[Scene], *, done: bool, notes: list[st
 
 
 def _ratio(scene: Scene, other: Scene) -> float:
-    return float((prod(scene.grid.shape) / prod(other.grid.shape)) ** (1 / 3))
+    """Of the voxels' edges: the smallest of those that changed, which gives the largest uncertainty."""
+    ratios = [b / a for a, b in zip(scene.grid.spacing_mm, other.grid.spacing_mm, strict=True)]
+    return min((r for r in ratios if r > 1 + 1e-9), default=1.0)
 
 
 def _converged(report: RunSummary) -> bool:

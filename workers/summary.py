@@ -151,7 +151,7 @@ class CoarserGrid(_Part):
 
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
-    ratio: float = Field(description="of the voxels' edges to those of the plan: cube root of the volumes'")
+    ratio: float = Field(description="of the voxels' edges to those of the plan, the smallest of those that differ")
 
 
 class GridCheck(_Part):
