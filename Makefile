@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CHECKED := kernels meshes workers service benchmarks examples tests
 PACKAGES := kernels meshes workers service
 
-.PHONY: help setup dev demo test quick check audit format bench pins clean
+.PHONY: help setup dev demo test quick check audit format verify bench pins clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -44,6 +44,9 @@ audit: $(DEV)  ## look the pinned packages up among known vulnerabilities (asks 
 format: $(DEV)  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+verify: $(DEV)  ## solve the verification cases on fine grids; writes docs/verification.md (10 minutes)
+	$(BIN)/python -m benchmarks.verification
 
 bench: $(DEV)  ## run the benchmarks; figures in .benchmarks/latest.json
 	@mkdir -p .benchmarks

@@ -120,7 +120,7 @@ class FiniteElementCase(Case):
 
     @property
     def quick_mm(self) -> tuple[float, ...]:
-        return (2.0, 1.0)
+        return self.spacings_mm
 
     def figures(self) -> tuple[Figure, ...]:
         r = self.reference

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -43,6 +44,20 @@ def plates(size_m: float) -> tuple[Plate, Plate]:
     return first, second
 
 
+def images(x: Floats, pitch: float, shells: int = 4) -> Floats:
+    """Field at (x, 0, 0) of unit dipoles along x at the other points of a cubic lattice, less that at the middle, which
+    the far field holds already: the differences' sum converges as 1 / shells^3."""
+    out = np.zeros(np.shape(x))
+    for i, j, k in product(range(-shells, shells + 1), repeat=3):
+        if (i, j, k) != (0, 0, 0):
+            across = pitch**2 * (j**2 + k**2)
+            for at, sign in ((x, 1), (0.0, -1)):
+                along = at - pitch * i
+                square = along**2 + across
+                out += sign * (3 * along**2 / square - 1) / square**1.5
+    return out
+
+
 @dataclass(frozen=True)
 class NonlinearSphere:
     """An eighth of the cube: the sphere's middle is a corner, where the plane x = 0 is a plate at 0 V by symmetry."""
@@ -65,9 +80,10 @@ class NonlinearSphere:
         return sphere_interior_field(self.law, self.host_s_per_m, self.far_v_per_m())
 
     def axis_v_per_m(self, x: Floats) -> Floats:
-        """|E| on the axis along the field, that of one sphere: inside uniform, outside with its dipole."""
+        """|E| on the axis along the field: inside uniform, outside with the sphere's dipole and its images'."""
         far, s = self.far_v_per_m(), float(conductivity(self.law, self.inside_v_per_m())) / self.host_s_per_m
-        outside = far * (1 + 2 * (s - 1) / (s + 2) * (self.radius_m / x) ** 3)
+        dipole = far * (s - 1) / (s + 2) * self.radius_m**3
+        outside = far + dipole * (2 / x**3 + images(x, BOX_RADII * self.radius_m))
         return np.where(x < self.radius_m, self.inside_v_per_m(), outside)
 
     def problem(self, spacing_m: float) -> FieldProblem:

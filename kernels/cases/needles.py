@@ -156,10 +156,11 @@ class NeedlePairCase(Case):
             return None
         solved = Solved(self.exact.problem(1e-3 * spacing_mm, (0.13e-3, 0.31e-3)))
         x = np.linspace(-9e-3, 9e-3, 361)
-        x = x[np.abs(np.abs(x) - 0.5 * self.exact.apart_m) > 1.02 * self.exact.radius_m]
         x0, y0 = self.exact.middle_m((0.13e-3, 0.31e-3))
         points = np.stack([x0 + x, np.full(x.shape, y0), np.full(x.shape, 0.5e-3 * spacing_mm)], axis=-1)
-        return Line(self.title, 1e3 * x, solved.field_v_per_m(points), self.exact.field_v_per_m(x, 0 * x))
+        tissue = np.abs(np.abs(x) - 0.5 * self.exact.apart_m) > 1.02 * self.exact.radius_m
+        ours = np.where(tissue, solved.field_v_per_m(points), np.nan)
+        return Line(self.title, 1e3 * x, ours, np.where(tissue, self.exact.field_v_per_m(x, 0 * x), np.nan))
 
 
 # -- any number of parallel cylinders in linear tissue -----------------------------------------------------------------
@@ -202,10 +203,11 @@ class ParallelCylinders:
         for row, k in enumerate(floats):
             charge[1 + row, 1 + k] = 1
         matrix = np.concatenate([*rows, charge])
-        return np.linalg.lstsq(matrix, np.concatenate([*right, np.zeros(len(charge))]), rcond=None)[0]
+        found: Any = np.linalg.lstsq(matrix, np.concatenate([*right, np.zeros(len(charge))]), rcond=None)[0]
+        return found
 
     def basis(self, z: NDArray[np.complexfloating[Any, Any]]) -> Floats:
-        columns: list[Floats] = [np.ones(len(z))]
+        columns: list[Any] = [np.ones(len(z))]
         away = [(z - complex(*axis)) / self.radius_m for axis in self.axes_m]
         columns += [np.log(np.abs(w)) for w in away]
         for w in away:

@@ -17,7 +17,7 @@ from .current_tubes import current_for_voltage, field_of_current_density
 from .laws import LIVER, with_all_kinds
 
 QUADRATURE_POINTS = 40_000
-POTENTIAL = "potential, root mean square over V"
+POTENTIAL = "potential, rms over V"
 
 
 @dataclass(frozen=True)

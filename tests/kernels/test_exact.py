@@ -1,32 +1,32 @@
-"""Closed forms: figures of the validation notes, and the order at which the voxel solver approaches them."""
+"""Closed forms against independent evaluations and against one another; what the solver makes of them says
+test_cases.py."""
+
+import math
 
 import numpy as np
 import pytest
 
-from porefield.kernels.cases.inclusion import sphere_interior_field
+from porefield.kernels.cases.finite_elements import NEEDLES_IN_A_BLOCK
+from porefield.kernels.cases.inclusion import FloatingSphere, NonlinearSphere, images, sphere_interior_field
+from porefield.kernels.cases.laws import LIVER, TUMOUR
+from porefield.kernels.cases.manufactured import Manufactured
+from porefield.kernels.cases.needles import NeedlePair, ParallelCylinders
 from porefield.kernels.cases.radial import Coaxial, Spherical
-from porefield.kernels.cases.slab import LayeredSlab
-from porefield.kernels.conductivity import ConductivityLaw, conductivity
+from porefield.kernels.cases.shell import FloatingShell
+from porefield.kernels.cases.slab import FOLD
+from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.electrodes import Plate
 from porefield.kernels.field import solve_field
 from porefield.kernels.grid import Grid
 from porefield.kernels.problem import FieldProblem
 
-LIVER = {
-    "constant": ConductivityLaw.constant(0.08),
-    "ramp": ConductivityLaw.ramp(0.08, 0.32, 35e3, 70e3),
-    "flc2hs": ConductivityLaw.smoothed_step(0.08, 0.32, 35e3, 70e3),
-    "sel": ConductivityLaw.sel(0.08, 0.32, 35e3, 70e3),
-    "gompertz": ConductivityLaw.gompertz(0.08, 0.32, 3.053, 0.00233e-2),
+LAWS = {
+    "constant": LIVER["constant"],
+    "ramp": LIVER["ramp"],
+    "flc2hs": LIVER["smoothed step"],
+    "sel": LIVER["sigmoid (Sel)"],
+    "gompertz": LIVER["Gompertz"],
 }
-TUMOUR = (0.2, 0.7, 40e3, 80e3)
-LAYERS = (
-    (1e-3, ConductivityLaw.ramp(0.008, 0.8, 40e3, 90e3)),
-    (1e-3, ConductivityLaw.ramp(0.02, 0.08, 10e3, 40e3)),
-    (4e-3, ConductivityLaw.ramp(*TUMOUR)),
-    (1e-3, ConductivityLaw.ramp(0.02, 0.08, 10e3, 40e3)),
-    (1e-3, ConductivityLaw.ramp(0.008, 0.8, 40e3, 90e3)),
-)
 
 # independent evaluations of the same formulas: A/m for coaxial a = 2 mm, b = 12 mm; A for spheres a = 3 mm, b = 12 mm
 COAXIAL_FIGURES = [
@@ -48,112 +48,112 @@ SPHERICAL_FIGURES = [
 
 @pytest.mark.parametrize(("voltage", "law", "current"), COAXIAL_FIGURES)
 def test_coaxial_formula(voltage, law, current):
-    assert Coaxial(2e-3, 12e-3, LIVER[law], voltage).current_a() == pytest.approx(current, rel=1e-8)
+    assert Coaxial(2e-3, 12e-3, LAWS[law], voltage).current_a() == pytest.approx(current, rel=1e-8)
 
 
 @pytest.mark.parametrize(("voltage", "law", "current"), SPHERICAL_FIGURES)
 def test_spherical_formula(voltage, law, current):
-    assert Spherical(3e-3, 12e-3, LIVER[law], voltage).current_a() == pytest.approx(current, rel=1e-8)
+    assert Spherical(3e-3, 12e-3, LAWS[law], voltage).current_a() == pytest.approx(current, rel=1e-8)
 
 
 def test_contours_and_inclusion_formulas():
-    assert Coaxial(2e-3, 12e-3, LIVER["ramp"], 300).contour_m(35e3) == pytest.approx(5.844771e-3, rel=1e-6)
-    assert Spherical(3e-3, 12e-3, LIVER["sel"], 300).contour_m(50e3) == pytest.approx(5.310268e-3, rel=1e-6)
-    assert np.isnan(Coaxial(2e-3, 12e-3, LIVER["ramp"], 300).contour_m(50e3))
-    inside = sphere_interior_field(ConductivityLaw.smoothed_step(*TUMOUR), 0.135, 1e5)
+    assert Coaxial(2e-3, 12e-3, LAWS["ramp"], 300).contour_m(35e3) == pytest.approx(5.844771e-3, rel=1e-6)
+    assert Spherical(3e-3, 12e-3, LAWS["sel"], 300).contour_m(50e3) == pytest.approx(5.310268e-3, rel=1e-6)
+    assert np.isnan(Coaxial(2e-3, 12e-3, LAWS["ramp"], 300).contour_m(50e3))
+    inside = sphere_interior_field(TUMOUR["smoothed step"], 0.135, 1e5)
     assert inside == pytest.approx(58709.4856, rel=1e-6)
 
 
-def test_layered_slab_is_exact_on_aligned_voxels():
-    """Kinked laws, contrast 100: J = 26797.22791 A/m2, fields 653.73 / 3349.65 / 598.31 V/cm."""
-    slab = LayeredSlab(LAYERS, 1040.0)
-    assert slab.current_density_a_per_m2() == pytest.approx(26797.22791, rel=1e-9)
-    problem = slab.problem(0.5e-3)
-    s = solve_field(problem, tolerance=1e-9)
-    assert s.converged
-    area = (2 * 0.5e-3) ** 2
-    assert s.currents_a[0] / area == pytest.approx(26797.22791, rel=1e-6)
-    fields = s.field_v_per_m[1:-1, 0, 0]
-    expected = np.repeat(slab.fields_v_per_m(), [2, 2, 8, 2, 2])
-    np.testing.assert_allclose(fields, expected, rtol=1e-5)
+def test_layers():
+    """J = 26797.22791 A/m2, fields 653.73 / 3349.65 / 598.31 V/cm of an independent evaluation."""
+    assert FOLD.current_density_a_per_m2() == pytest.approx(26797.22791, rel=1e-9)
+    np.testing.assert_allclose(FOLD.fields_v_per_m()[:3] / 100, [653.732015, 3349.653489, 598.307248], rtol=1e-8)
 
 
-def errors(problem_class, law, voltage, spacings, offset):
-    """Relative current error and root mean square potential error over V, at each spacing."""
-    inner = 2e-3 if problem_class is Coaxial else 3e-3
-    exact = problem_class(inner, 12e-3, law, voltage)
-    current, potential = [], []
-    for h in spacings:
-        problem = exact.problem(h, offset_m=offset)
-        s = solve_field(problem)
-        assert s.converged
-        axes = problem.grid.node_coordinates_m()
-        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-        r = inner + problem.electrodes[0].distance_m(points)
-        tissue = (r > inner) & (r < 12e-3)
-        length = problem.grid.size_m[2] if problem_class is Coaxial else 1.0
-        current.append(s.currents_a[0] / (exact.current_a() * length) - 1)
-        difference = s.potential_v[tissue] - exact.potential_v(r[tissue])
-        potential.append(float(np.sqrt(np.mean(difference**2))) / voltage)
-    return np.abs(current), np.asarray(potential)
+def test_two_needles():
+    """Independent evaluations of the same formulas; the field's largest on the inner and outer faces."""
+    pair = NeedlePair(TUMOUR["constant"])
+    assert pair.current_a_per_m() == pytest.approx(160.7289799, rel=1e-9)
+    x = np.asarray([0.0, 3.65e-3, 4.35e-3])
+    np.testing.assert_allclose(pair.field_v_per_m(x, 0 * x) / 100, [641.982603, 3989.4633, 3347.4807], rtol=1e-7)
+    areas = [1e6 * pair.area_m2(1e2 * t) for t in (200, 300, 400, 600, 800)]
+    np.testing.assert_allclose(areas, [155.384210, 99.881325, 70.833779, 37.480939, 17.076866], rtol=1e-7)
 
 
-def order(spacings, error) -> float:
-    return float(np.polyfit(np.log(spacings), np.log(error), 1)[0])
+def test_cylinders_by_multipoles_are_the_closed_form():
+    pair = NeedlePair(TUMOUR["constant"])
+    half = 0.5 * pair.apart_m
+    two = ParallelCylinders(((-half, 0.0), (half, 0.0)), pair.radius_m, (400.0, -400.0))
+    assert two.current_a_per_m(0, 0.2) == pytest.approx(pair.current_a_per_m(), rel=1e-12)
+    assert two.current_a_per_m(1, 0.2) == pytest.approx(-pair.current_a_per_m(), rel=1e-12)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("law", ["constant", "flc2hs"])
-def test_coaxial_converges_at_second_order(law):
-    spacings = [1e-3, 0.5e-3, 0.25e-3]
-    runs = [errors(Coaxial, LIVER[law], 400.0, spacings, offset) for offset in ((0.13e-3, 0.31e-3), (0.4e-3, -0.2e-3))]
-    current, potential = (np.sqrt(np.mean(np.square(e), axis=0)) for e in zip(*runs, strict=True))
-    assert order(spacings, current) > 1.8
-    assert order(spacings, potential) > 1.8
-    assert current[-1] < 0.0005
-    assert potential[-1] < 0.0003
+def test_a_floating_cylinder_is_at_one_potential_and_carries_nothing():
+    place = (-2e-3, 1.5e-3)
+    three = ParallelCylinders(((-4e-3, 0.0), (4e-3, 0.0), place), 0.35e-3, (400.0, -400.0, None))
+    assert abs(three.current_a_per_m(2, 0.2)) < 1e-9
+    angle = np.linspace(0, 2 * np.pi, 77)
+    rim = three.potential_v(place[0] + 0.35e-3 * np.cos(angle), place[1] + 0.35e-3 * np.sin(angle))
+    np.testing.assert_allclose(rim, three.floating_v(), atol=1e-6)
+    # the mean of the two needles' potential over its rim, but for what it does to them: some (a / d)^2
+    pair = NeedlePair(TUMOUR["constant"])
+    r1, r2 = (math.hypot(place[0] - s * pair.focus_m, place[1]) for s in (-1, 1))
+    assert three.floating_v() == pytest.approx(400 / pair.u * math.log(r2 / r1), abs=0.01 * 400)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("law", ["constant", "flc2hs"])
-def test_spheres_converge_at_second_order(law):
-    spacings = [1.5e-3, 1e-3, 0.6e-3]
-    current, potential = errors(Spherical, LIVER[law], 400.0, spacings, (0.2e-3, 0.1e-3, -0.3e-3))
-    assert order(spacings, current) > 1.6
-    assert order(spacings, potential) > 1.6
-    assert current[-1] < 0.01
+def test_a_floating_ring_divides_the_voltage_by_the_logarithms():
+    shell = FloatingShell(LIVER["constant"], 400.0, (2e-3, 5e-3, 8e-3, 12e-3))
+    inner, outer = math.log(5 / 2), math.log(12 / 8)
+    assert shell.ring_v() == pytest.approx(400 * outer / (inner + outer), rel=1e-8)
 
 
-@pytest.mark.slow
-def test_nonlinear_sphere_in_a_uniform_field():
-    """Ten voxels per radius, interior mean within 1 % of the exact uniform field.
-
-    The box, 6 radii wide between plates and insulating walls, mirrors the sphere into a cubic lattice of volume share
-    f: each sits in the mean field divided by 1 - f (s - 1) / (s + 2), s the contrast (Maxwell Garnett; the next term
-    is of order f^(10/3), 2e-6 here).
-    """
-    law = ConductivityLaw.smoothed_step(*TUMOUR)
-    share = 4 / 3 * np.pi / 6**3
-    far = 1e5
-    for _ in range(20):
-        contrast = float(conductivity(law, sphere_interior_field(law, 0.135, far))) / 0.135
-        far = 1e5 / (1 - share * (contrast - 1) / (contrast + 2))
-    assert interior_mean(law) == pytest.approx(sphere_interior_field(law, 0.135, far), rel=0.01)
+def test_sphere_of_the_hosts_own_conductivity_does_nothing():
+    sphere = NonlinearSphere(ConductivityLaw.constant(0.135))
+    assert sphere.inside_v_per_m() == pytest.approx(1e5, rel=1e-12)
+    np.testing.assert_allclose(sphere.axis_v_per_m(np.asarray([5e-3, 15e-3])), 1e5, rtol=1e-12)
 
 
-def interior_mean(law) -> float:
-    n, radius = 60, 10e-3
-    grid = Grid((n, n, n), (1e-3, 1e-3, 1e-3))
-    centres = np.stack(np.meshgrid(*grid.voxel_coordinates_m(), indexing="ij"), axis=-1)
-    r = np.linalg.norm(centres - 30e-3, axis=-1)
-    tissue = (r < radius).astype(np.uint8)
-    axes = ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0))
-    plates = tuple(Plate((x, 0.03, 0.03), axes, (0.2, 0.2, 1e-9)) for x in (0.0, 60e-3))
-    problem = FieldProblem(grid, tissue, (ConductivityLaw.constant(0.135), law), plates, (1e5 * 60e-3, 0.0))
-    s = solve_field(problem)
-    assert s.converged
-    deep = r < 0.8 * radius
-    return float(np.mean(s.field_v_per_m[deep]))
+def test_images_are_those_of_a_lattice_that_repeats():
+    """Plates: the field on the axis is even about the wall, where it meets its own image."""
+    x = np.asarray([25e-3, 35e-3])
+    left, right = 2 / x**3 + images(x, 60e-3, shells=6)
+    assert left == pytest.approx(right, rel=2e-2)
+    assert FloatingSphere().axis_v_per_m(np.asarray(10e-3)) > 3 * 2e4
+
+
+def test_manufactured_gradient_and_load():
+    made = Manufactured()
+    p = np.random.default_rng(0).uniform(1e-3, 15e-3, (50, 3))
+    for axis, step in enumerate(1e-7 * np.eye(3)):
+        slope = (made.potential_v(p + step) - made.potential_v(p - step)) / 2e-7
+        np.testing.assert_allclose(made.gradient_v_per_m(p)[:, axis], slope, atol=1e-2)
+    problem = made.problem(2e-3)
+    load = made.load_a(problem)
+    assert abs(load.sum()) < 1e-12 * np.abs(load).sum()
+    # what enters one plate and comes out of the other, with the load of the nodes between
+    assert load[-1].sum() > 0 > load[0].sum()
+
+
+def test_needles_in_a_block_are_those_of_the_reference(shared_data):
+    """Inputs and results as the file of the reference has them."""
+    import json
+
+    published = json.loads(shared_data("reference/fem_cases.json").read_text())["cases"]
+    for title, ours in NEEDLES_IN_A_BLOCK.items():
+        theirs = published[title.split()[0]]
+        results, uncertainty = theirs["results"], theirs["uncertainty"]
+        assert ours.current_a[0] == pytest.approx(results["current_A"], rel=1e-6)
+        assert ours.current_a[1] == pytest.approx(uncertainty["recommended"]["current_rel"], rel=0.1)
+        for t, (volume, _) in ours.volumes_mm3.items():
+            assert volume == pytest.approx(results["volume_mm3_ge_kVpm"][f"{t // 10}"], rel=3e-6)
+        for t, (volume, _) in ours.tumour_mm3.items():
+            assert volume == pytest.approx(results["volume_by_material_mm3"]["tumour"][f"{t // 10}"], rel=3e-6)
+        for k, e in enumerate(theirs["inputs"]["electrodes"]):
+            assert ours.block.centres_mm[k] == pytest.approx(e["centre"])
+            assert ours.block.axes[k] == pytest.approx(e["axis"])
+            assert ours.block.diameter_mm == e["diameter"]
+            assert ours.block.length_mm == e["length"]
+            assert (ours.block.voltage_v, 0.0)[k] == e["V"]
 
 
 def test_plate_between_nodes_is_placed_exactly():
