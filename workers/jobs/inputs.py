@@ -138,11 +138,12 @@ def _check_part(prefix: str, part: Mapping[str, Any], *, numbers: bool) -> None:
         if isinstance(value, list):
             waiting += [(f"{field}[{i}]", item) for i, item in enumerate(value)]
             continue
-        wrong = next((key for key in value if not (0 < len(key) <= LONGEST_KEY and _is_text(key))), None)
+        # labels come as numbers from Python and YAML, as text from JSON
+        wrong = next((key for key in value if not (0 < len(str(key)) <= LONGEST_KEY and _is_text(str(key)))), None)
         if wrong is not None:
             expected = f"keys of 1 to {LONGEST_KEY} characters, without NUL and halves of surrogate pairs"
             raise PlanError.of(field or "plan", expected, shown(wrong))
-        waiting += [(f"{field}.{key}" if field else key, item) for key, item in value.items()]
+        waiting += [(f"{field}.{key}" if field else str(key), item) for key, item in value.items()]
 
 
 def _is_numbers(value: Any) -> bool:
