@@ -77,7 +77,9 @@ def ranged(stated: str) -> dict[str, Any]:
 
 
 FILES = {FILE: {"name": "summary.json"}, STORE: {"key": "zarr.json"}, SHARED: {"name": "summary.json"}}
-HUGE: dict[str, Any] = {"anatomy": {"phantom": {"size_mm": [1e5, 1e5, 1e5], "tissue": "liver", "origin_mm": [-5e4, -5e4, -5e4]}}}
+HUGE: dict[str, Any] = {
+    "anatomy": {"phantom": {"size_mm": [1e5, 1e5, 1e5], "tissue": "liver", "origin_mm": [-5e4, -5e4, -5e4]}}
+}
 CASES = [
     Case(("GET", "/v1/processes/{process_id}"), 404, "not-found", path={"process_id": "other"}),
     Case(EXECUTE, 400, "malformed-json", send=body(b"{"), path={"process_id": "plan"}),
