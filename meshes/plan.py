@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from .conductors import Conductor, conductors
 from .errors import PlanError, one_of
 from .model import Model, Name, Positive, problems_of, refuse, shown
 from .plan_anatomy import Anatomy, GridSettings
@@ -53,7 +54,7 @@ class Plan(Model):
         default_factory=dict,
         description="Tissues over, or beside, those of the library, by name.",
     )
-    electrodes: tuple[ElectrodeSettings, ...] = Field(min_length=2, description="All conductors in the patient.")
+    electrodes: tuple[ElectrodeSettings, ...] = Field(min_length=1, description="All conductors in the patient.")
     pulses: tuple[Pulse, ...] = Field(min_length=1, description="Pulse trains, delivered one after another.")
     targets: tuple[Name, ...] = Field(
         default=(), description="Structures to cover: added shapes, labels or tissues, by name."
@@ -76,12 +77,23 @@ class Plan(Model):
         """Folder of the file the plan was read from, where its relative paths start."""
         return self._folder
 
+    @property
+    def conductors(self) -> list[Conductor]:
+        """All electrodes that pulses can name, the bands of probes among them."""
+        return conductors(self.electrodes)
+
     @model_validator(mode="after")
     def _names_agree(self) -> Plan:
-        names = [electrode.name for electrode in self.electrodes]
-        for i, name in enumerate(names):
-            if name in names[:i]:
-                refuse(f"electrodes[{i}].name", "a name that no other electrode has", name)
+        named = [(f"electrodes[{i}].name", electrode.name) for i, electrode in enumerate(self.electrodes)]
+        for i, electrode in enumerate(self.electrodes):
+            bands = electrode.probe.bands if electrode.probe is not None else ()
+            named += [(f"electrodes[{i}].probe.bands[{j}].name", band.name) for j, band in enumerate(bands)]
+        for i, (field, name) in enumerate(named):
+            if name in [earlier for _, earlier in named[:i]]:
+                refuse(field, "a name that no other electrode has", name)
+        names = [conductor.name for conductor in self.conductors]
+        if len(names) < 2:
+            refuse("electrodes", "at least 2 of them", str(len(names)))
         for i, pulse in enumerate(self.pulses):
             for side in ("anode", "cathode"):
                 for j, name in enumerate(getattr(pulse, side)):

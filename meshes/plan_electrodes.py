@@ -16,47 +16,11 @@ from .model import (
     exactly_one,
     refuse,
 )
+from .plan_needles import NeedleSettings, ProbeSettings
 from .shapes import orthonormal
 
 MAX_VOLTAGE_V = 10_000.0
 """Above any generator for electroporation of tissue; a larger number is a slip of the pen."""
-
-
-class NeedleSettings(Model):
-    """A straight needle: bare metal over the exposed length from the tip, an insulated shaft behind it."""
-
-    tip_mm: Vector = Field(description="Middle of the tip's flat face, patient RAS mm.")
-    direction: Vector | None = Field(
-        default=None,
-        description="From the shaft towards the tip (the way of insertion), any length; or give entry_mm.",
-    )
-    entry_mm: Vector | None = Field(
-        default=None,
-        description="Instead of direction: a point that the needle comes from, patient RAS mm.",
-    )
-    diameter_mm: Positive = Field(description="Outer diameter of metal and shaft, mm.")
-    exposed_mm: Positive = Field(description="Length of bare metal, from the tip backwards, mm.")
-    shaft_mm: NotNegative = Field(default=0.0, description="Length of insulated shaft behind the exposed part, mm.")
-
-    @model_validator(mode="after")
-    def _has_direction(self) -> NeedleSettings:
-        exactly_one(self, ("direction", "entry_mm"))
-        if self.direction is not None and math.hypot(*self.direction) < 1e-9:
-            refuse("direction", "a vector that is not zero", self.direction)
-        if self.entry_mm is not None and math.dist(self.entry_mm, self.tip_mm) < 1e-6:
-            refuse("entry_mm", "a point apart from tip_mm", self.entry_mm)
-        return self
-
-    @property
-    def unit_direction(self) -> tuple[float, float, float]:
-        """Unit vector of insertion, patient axes."""
-        if self.direction is not None:
-            x, y, z = self.direction
-        else:
-            assert self.entry_mm is not None
-            x, y, z = (t - e for t, e in zip(self.tip_mm, self.entry_mm, strict=True))
-        length = math.hypot(x, y, z)
-        return (x / length, y / length, z / length)
 
 
 class PlateSettings(Model):
@@ -103,16 +67,17 @@ class TubeSettings(Model):
 
 
 class ElectrodeSettings(Model):
-    """One conductor: a needle, a plate or a tube."""
+    """One conductor: a needle, a plate or a tube; or a probe, whose bands are electrodes."""
 
-    name: Name = Field(description="Name used by the pulses.")
+    name: Name = Field(description="Name used by the pulses; they call a probe's electrodes by the names of its bands.")
     needle: NeedleSettings | None = Field(default=None, description="A needle.")
+    probe: ProbeSettings | None = Field(default=None, description="A needle with several electrodes on one shaft.")
     plate: PlateSettings | None = Field(default=None, description="A plate.")
     tube: TubeSettings | None = Field(default=None, description="A solid or hollow cylinder.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> ElectrodeSettings:
-        exactly_one(self, ("needle", "plate", "tube"))
+        exactly_one(self, ("needle", "probe", "plate", "tube"))
         return self
 
 

@@ -65,7 +65,7 @@ def _idle(plan: Plan) -> list[Note]:
     used = {name for pulse in plan.pulses for name in (*pulse.anode, *pulse.cathode)}
     return [
         Note("electrode_not_pulsed", f"electrode {electrode.name} is in no pulse: it floats throughout")
-        for electrode in plan.electrodes
+        for electrode in plan.conductors
         if electrode.name not in used
     ]
 

@@ -176,12 +176,12 @@ class SceneBuilder:
         check_names(plan, source, legend, tissues)
         codes = paint(plan, source_codes, legend, grid)
         tissue, used = index_tissues(codes, legend, tissues)
-        electrodes = {settings.name: place(settings, grid) for settings in plan.electrodes}
+        electrodes = {conductor.name: place(conductor, grid) for conductor in plan.conductors}
         notes = [*self._grid_notes]
         air = np.asarray([t.insulating for t in used])[tissue]
-        notes += check_in_tissue(plan.electrodes, grid, air)
-        notes += check_resolved(plan.electrodes, grid, air)
-        notes += check_apart(plan.electrodes, tuple(electrodes.values()), min(grid.spacing_mm))
+        notes += check_in_tissue(plan.conductors, grid, air)
+        notes += check_resolved(plan.conductors, grid, air)
+        notes += check_apart(plan.conductors, tuple(electrodes.values()), max(grid.spacing_mm))
         structures = _structures(plan, legend, codes, need_targets)
         return Scene(
             plan=plan,
@@ -254,7 +254,7 @@ def _pulses(plan: Plan) -> tuple[PulseSetup, ...]:
                 pulse.count,
                 pulse.width_us,
                 pulse.frequency_hz,
-                tuple(_potential_v(pulse, electrode.name) for electrode in plan.electrodes),
+                tuple(_potential_v(pulse, conductor.name) for conductor in plan.conductors),
                 pulse.current_a,
             )
         )

@@ -36,10 +36,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .conductors import Conductor
 from .errors import GeometryError, Problem
 from .notes import Note
 from .placement import tissue_at
-from .plan_electrodes import ElectrodeSettings, TubeSettings
+from .plan_electrodes import TubeSettings
 from .shapes import orthonormal
 from .voxels import VoxelGrid
 
@@ -50,7 +51,7 @@ FEW_VOXELS = 3.0
 RIM_POINTS = 48
 
 
-def check_resolved(electrodes: Sequence[ElectrodeSettings], grid: VoxelGrid, air: NDArray[np.bool_]) -> list[Note]:
+def check_resolved(electrodes: Sequence[Conductor], grid: VoxelGrid, air: NDArray[np.bool_]) -> list[Note]:
     """Whether the voxels resolve every tube.
 
     Args:
@@ -66,15 +67,15 @@ def check_resolved(electrodes: Sequence[ElectrodeSettings], grid: VoxelGrid, air
     """
     problems: list[Problem] = []
     notes: list[Note] = []
-    for i, settings in enumerate(electrodes):
-        tube = settings.tube
-        if tube is None:
+    for settings in electrodes:
+        tube = settings.solid
+        if not isinstance(tube, TubeSettings):
             continue
         voxels, size = voxels_across(tube, grid)
         if voxels < LEAST_VOXELS:
             expected = "a tube at least a voxel thick; thinner rods can be needles, which need no resolution"
             got = f"{getattr(tube, size):g}, {voxels:.2g} voxels"
-            problems.append(Problem(f"electrodes[{i}].tube.{size}", expected, got))
+            problems.append(Problem(f"{settings.field}.{size}", expected, got))
             continue
         if voxels < FEW_VOXELS:
             text = f"{settings.name} is {voxels:.2g} voxels thick: its current may be wrong by several per cent"

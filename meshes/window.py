@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .conductors import Wire
 from .errors import GeometryError, Problem
 from .legend import Legend
 from .notes import Note
 from .placement import metal_bounds_mm
 from .plan import Plan
+from .plan_electrodes import TubeSettings
 from .region import SLACK, Frame
 from .sources import Source
 from .voxels import VoxelGrid
@@ -55,28 +57,27 @@ def extent(frame: Frame) -> str:
 def _check_within(plan: Plan, frame: Frame) -> None:
     """Every needle's tip within the anatomy, and some of every plate and tube."""
     problems: list[Problem] = []
-    for i, electrode in enumerate(plan.electrodes):
-        if electrode.needle is not None:
-            field, point = f"electrodes[{i}].needle.tip_mm", electrode.needle.tip_mm
+    for conductor in plan.conductors:
+        solid = conductor.solid
+        if isinstance(solid, Wire):
+            field, point, reach = f"{conductor.field}.tip_mm", solid.pose.tip_mm, 1e-6
             low = high = frame.to_local_mm(np.asarray(point))
         else:
-            kind, solid = ("tube", electrode.tube) if electrode.tube is not None else ("plate", electrode.plate)
-            assert solid is not None
-            field, point = f"electrodes[{i}].{kind}.centre_mm", solid.centre_mm
-            low, high = metal_bounds_mm(electrode, frame)
-        reach = 1e-6 if electrode.needle is not None else 0.5 * max(plan.grid.spacing_mm)
+            field, point, reach = f"{conductor.field}.centre_mm", solid.centre_mm, 0.5 * max(plan.grid.spacing_mm)
+            low, high = metal_bounds_mm(conductor, frame)
         if (high < -reach).any() or (low > frame.extent_mm + reach).any():
             got = "(" + ", ".join(f"{v:g}" for v in point) + ")"
-            problems.append(Problem(field, f"a point within the anatomy, {extent(frame)}", got))
+            problem = Problem(field, f"a point within the anatomy, {extent(frame)}", got)
+            problems += [problem] if problem not in problems else []
     if problems:
         raise GeometryError(problems)
 
 
 def _needed(plan: Plan, source: Source, legend: Legend) -> Bounds:
     """The box (mm along the frame's axes) round all bare metal and all targets; a tube's within the anatomy."""
-    boxes = [metal_bounds_mm(electrode, source.frame) for electrode in plan.electrodes]
-    for i, electrode in enumerate(plan.electrodes):
-        if electrode.tube is not None:  # what sticks out meets nothing, and asks for no margin
+    boxes = [metal_bounds_mm(conductor, source.frame) for conductor in plan.conductors]
+    for i, conductor in enumerate(plan.conductors):
+        if isinstance(conductor.solid, TubeSettings):  # what sticks out meets nothing, and asks for no margin
             boxes[i] = (np.maximum(boxes[i][0], 0.0), np.minimum(boxes[i][1], source.frame.extent_mm))
     for i, name in enumerate(plan.targets):
         box = structure_bounds_mm(plan, source, legend, name)

@@ -146,7 +146,9 @@ def _table(*columns: str) -> Table:
 def _geometry(electrode: dict[str, Any]) -> str:
     if electrode["kind"] == "needle":
         text = f"needle {electrode['diameter_mm']:g} mm, {electrode['exposed_mm']:g} mm bare"
+        text += f" from {electrode['from_mm']:g} mm behind the tip" if electrode["from_mm"] else ""
         text += f", {electrode['shaft_mm']:g} mm shaft" if electrode["shaft_mm"] else ""
+        text += f", {electrode['tip']} tip" if electrode["tip"] != "flat" else ""
         return f"{text}, tip at {_point(electrode['tip_mm'])}, towards {_point(electrode['direction'])}"
     if electrode["kind"] == "tube":
         bore = f", bore {electrode['inner_diameter_mm']:g} mm" if electrode["inner_diameter_mm"] else ", solid"

@@ -171,6 +171,10 @@ def describe_electrode(name: str, electrode: Electrode, grid: VoxelGrid) -> dict
             "diameter_mm": 2e3 * electrode.radius_m,
             "exposed_mm": 1e3 * electrode.exposed_m,
             "shaft_mm": 1e3 * electrode.shaft_m,
+            "from_mm": 1e3 * electrode.ahead_m,
+            "tip": electrode.tip,
+            "tip_length_mm": 1e3 * electrode.profile.tip_length,
+            "insulated_mm": [[1e3 * start, 1e3 * stop] for start, stop in electrode.insulation.spans_m],
         }
     if isinstance(electrode, Plate):
         return {

@@ -68,16 +68,14 @@ def sketch(plane: Plane, electrode: Drawn, near_mm: float = NEAR_MM) -> Sketch |
 
 def _sketch_needle(plane: Plane, needle: DrawnNeedle, near_mm: float) -> Sketch | None:
     reach = max(0.5 * needle.diameter_mm, 0.5 * min(plane.pixel_mm), 0.6)
-    back = needle.exposed_mm
-    strokes = [
-        *_strokes(plane, needle, 0.0, back, "exposed", reach, near_mm),
-        *_strokes(plane, needle, back, back + needle.shaft_mm, "shaft", reach, near_mm),
-    ]
+    strokes = _strokes(plane, needle, needle.from_mm, needle.to_mm, "exposed", reach, near_mm)
+    for start, stop in needle.spans_mm:
+        strokes += _strokes(plane, needle, start, stop, "shaft", reach, near_mm)
     crossing = _needle_crossing(plane, needle)
     exposed = [s for s in strokes if s.part == "exposed"]
     if not exposed and crossing is None:
         return None
-    shown, distance = plane.project(needle.tip_mm)
+    shown, distance = plane.project(needle.spine_mm[0])
     rear, _ = plane.project(needle.spine_mm[1])
     drift = rear - shown
     length = float(np.hypot(*drift))
@@ -88,7 +86,8 @@ def _sketch_needle(plane: Plane, needle: DrawnNeedle, near_mm: float) -> Sketch 
         label, away = shown, np.array([1.0, 1.0]) / math.sqrt(2)
     else:
         label, away = exposed[-1].points[-1], plane.as_seen(drift)
-    tip_shown = abs(distance) <= near_mm and (crossing is None or abs(distance) <= reach)
+    # a band behind the tip has none to mark
+    tip_shown = needle.from_mm == 0 and abs(distance) <= near_mm and (crossing is None or abs(distance) <= reach)
     return Sketch(
         needle.name,
         tuple(strokes),
@@ -126,7 +125,8 @@ def _needle_crossing(plane: Plane, needle: DrawnNeedle) -> NDArray[np.float64] |
         return None
     _, distance = plane.project(needle.tip_mm)
     behind = float(distance) / slope
-    if not 0.0 <= behind <= needle.exposed_mm:
+    radius = needle.radius_mm(behind) if needle.from_mm <= behind <= needle.to_mm else 0.0
+    if radius <= 0:
         return None
     middle = needle.tip_mm - behind * needle.direction
     side = np.cross(needle.direction, np.eye(3)[int(np.argmin(np.abs(needle.direction)))])
@@ -134,7 +134,7 @@ def _needle_crossing(plane: Plane, needle: DrawnNeedle) -> NDArray[np.float64] |
     other = np.cross(needle.direction, side)
     angle = [i * math.tau / 48 for i in range(48)]
     circle = np.array([[math.cos(a), math.sin(a)] for a in angle])
-    rim = middle + 0.5 * needle.diameter_mm * (circle @ np.stack([side, other]))
+    rim = middle + radius * (circle @ np.stack([side, other]))
     along = (rim - middle) @ plane.normal / slope
     return plane.project(np.asarray(rim - along[:, None] * needle.direction, np.float64))[0]
 

@@ -44,7 +44,11 @@ class Thresholds(NamedTuple):
 
 @dataclass(frozen=True)
 class DrawnNeedle:
-    """A needle in patient millimetres; direction points from the shaft to the tip."""
+    """A needle, or one band of a probe, in patient millimetres; direction points from the shaft to the tip.
+
+    Metal begins from_mm behind the tip. insulated_mm: (from, to) of the insulated parts of its shaft; None where an
+    older store has none: then that is shaft_mm behind the metal. tip_length_mm: from foremost point to full diameter.
+    """
 
     name: str
     tip_mm: NDArray[np.float64]
@@ -52,11 +56,34 @@ class DrawnNeedle:
     diameter_mm: float
     exposed_mm: float
     shaft_mm: float
+    from_mm: float = 0.0
+    tip: str = "flat"
+    tip_length_mm: float = 0.0
+    insulated_mm: tuple[tuple[float, float], ...] | None = None
+
+    @property
+    def to_mm(self) -> float:
+        """Where metal ends, behind the tip."""
+        return self.from_mm + self.exposed_mm
+
+    @property
+    def spans_mm(self) -> tuple[tuple[float, float], ...]:
+        """The insulated parts."""
+        if self.insulated_mm is not None:
+            return self.insulated_mm
+        return ((self.to_mm, self.to_mm + self.shaft_mm),) if self.shaft_mm > 0 else ()
 
     @property
     def spine_mm(self) -> NDArray[np.float64]:
-        """Ends of the exposed part, shape (2, 3), tip first."""
-        return np.stack([self.tip_mm, self.tip_mm - self.exposed_mm * self.direction])
+        """Ends of the exposed part, shape (2, 3), the one nearer to the tip first."""
+        return self.tip_mm - np.asarray([[self.from_mm], [self.to_mm]]) * self.direction
+
+    def radius_mm(self, behind_mm: float) -> float:
+        """Radius at a distance behind the tip."""
+        radius, x = 0.5 * self.diameter_mm, min(behind_mm, self.tip_length_mm)
+        if self.tip == "conical":
+            return radius * x / self.tip_length_mm
+        return math.sqrt(x * (2 * radius - x)) if self.tip == "rounded" else radius
 
 
 @dataclass(frozen=True)
@@ -300,6 +327,10 @@ def drawn_electrode(entry: Mapping[str, Any]) -> Drawn:
             float(entry["diameter_mm"]),
             float(entry["exposed_mm"]),
             float(entry.get("shaft_mm") or 0.0),
+            float(entry.get("from_mm") or 0.0),
+            str(entry.get("tip") or "flat"),
+            float(entry.get("tip_length_mm") or 0.0),
+            tuple((float(a), float(b)) for a, b in entry["insulated_mm"]) if "insulated_mm" in entry else None,
         )
     if entry.get("kind") == "tube":
         return DrawnTube(

@@ -61,7 +61,7 @@ BAD = [
     ("pulses.0.anode", ["A", "A"], "pulses[0].anode", "each electrode once", "A"),
     ("pulses", [], "pulses", "at least 1", "0"),
     ("electrodes.1.name", "A", "electrodes[1].name", "no other electrode", "A"),
-    ("electrodes.1.needle", ..., "electrodes[1]", "exactly one of needle, plate, tube", "none"),
+    ("electrodes.1.needle", ..., "electrodes[1]", "exactly one of needle, probe, plate, tube", "none"),
     ("electrodes.1.needle.direction", [0, 0, 0], "electrodes[1].needle.direction", "not zero", "(0.0, 0.0, 0.0)"),
     ("electrodes.1.needle.entry_mm", [0, 0, 0], "electrodes[1].needle", "exactly one of", "direction and entry"),
     ("electrodes.1.needle.tip_mm", [1, 2], "electrodes[1].needle.tip_mm[2]", "a value", "nothing"),

@@ -67,7 +67,7 @@ def test_one_kind_only() -> None:
     plan = coaxial()
     plate = {"centre_mm": [1, 1, 1], "normal": [1, 0, 0], "up": [0, 1, 0]}
     plan["electrodes"][0]["plate"] = plate | {"width_mm": 1, "height_mm": 1, "thickness_mm": 1}
-    with pytest.raises(PlanError, match="exactly one of needle, plate, tube"):
+    with pytest.raises(PlanError, match="exactly one of needle, probe, plate, tube"):
         load_plan(plan)
 
 

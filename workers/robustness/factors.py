@@ -74,7 +74,7 @@ def groups_of(factors: list[Factor]) -> list[str]:
 def _placement(settings: Robustness, plan: Plan) -> Iterator[Factor]:
     errors, each = settings.placement, settings.groups == "each"
     movers = ["all"] if errors.together else [electrode.name for electrode in plan.electrodes]
-    needles = {e.name for e in plan.electrodes if e.needle is not None}
+    needles = {e.name for e in plan.electrodes if e.needle is not None or e.probe is not None}
     pushed = needles == {e.name for e in plan.electrodes}
     for name in movers:
         group = f"placement of {name}" if each and not errors.together else "placement"

@@ -6,7 +6,7 @@ A path leads through the plan as its file has it: `pulses[0].voltage_v`, `electr
     electrodes.NAME.shift_mm.x|y|z      moved along a patient axis; NAME may be `*` (each) or `all` (as one body)
     electrodes.NAME.tilt_deg.x|y|z      turned about a patient axis through a needle's far end or a plate's or tube's
                                         middle; `all`: about the middle of all tips and centres
-    electrodes.NAME.depth_mm            a needle, pushed along the direction of insertion
+    electrodes.NAME.depth_mm            a needle or probe, pushed along the direction of insertion
     tissues.NAME.conductivity.scale     all conductivities of the tissue's law, times this
     tissues.NAME.threshold_scale        both thresholds of the tissue, times this
     tissues.NAME.FIELD                  also for tissues that the plan takes from the library
@@ -128,7 +128,7 @@ def _move(electrode: Table, turn: NDArray[np.float64], pivot: NDArray[np.float64
 
 
 def _solid(electrode: Table) -> Table:
-    return electrode.get("needle") or electrode.get("plate") or electrode["tube"]
+    return electrode.get("needle") or electrode.get("probe") or electrode.get("plate") or electrode["tube"]
 
 
 def _tip(electrode: Table) -> NDArray[np.float64]:
@@ -137,16 +137,17 @@ def _tip(electrode: Table) -> NDArray[np.float64]:
 
 
 def _pivot(electrode: Table) -> NDArray[np.float64]:
-    needle = electrode.get("needle")
+    needle = electrode.get("needle") or electrode.get("probe")
     if needle is None:
         return _tip(electrode)
-    return _tip(electrode) - (needle["exposed_mm"] + needle.get("shaft_mm", 0)) * _insertion(electrode, "")
+    bare = needle.get("exposed_mm") or max(band["to_mm"] for band in needle["bands"])
+    return _tip(electrode) - (bare + needle.get("shaft_mm", 0)) * _insertion(electrode, "")
 
 
 def _insertion(electrode: Table, path: str) -> NDArray[np.float64]:
-    needle = electrode.get("needle")
+    needle = electrode.get("needle") or electrode.get("probe")
     if needle is None:
-        raise PlanError.of(path, "a needle", f"{electrode.get('name')}, which is none")
+        raise PlanError.of(path, "a needle or a probe", f"{electrode.get('name')}, which is none")
     along = needle.get("direction")
     vector = np.asarray(along, float) if along is not None else _tip(electrode) - np.asarray(needle["entry_mm"], float)
     return vector / np.linalg.norm(vector)
