@@ -33,7 +33,8 @@ def page(cases: Sequence[Case], figures: Figures) -> str:
 
 def table(cases: Sequence[Case], figures: Figures) -> str:
     spacings = cases[0].spacings_mm
-    heads = ["case", "figure", "should be", *(f"at {h:g} mm" for h in spacings), "order"]
+    orders = any(f.norm for case in cases for f in case.figures())
+    heads = ["case", "figure", "should be", *(f"at {h:g} mm" for h in spacings), *(["order"] if orders else [])]
     lines = [row(heads), row(["---"] * len(heads))]
     for case in cases:
         for i, f in enumerate(case.figures()):
@@ -42,7 +43,8 @@ def table(cases: Sequence[Case], figures: Figures) -> str:
             order = fitted_order(spacings, errors) if f.norm else math.nan
             cells = [cell(f, v, e) for v, e in zip(values, errors, strict=True)]
             first = case.title if i == 0 else ""
-            lines.append(row([first, f.name, should_be(f), *cells, f"{order:.2f}" if math.isfinite(order) else ""]))
+            last = [f"{order:.2f}" if math.isfinite(order) else ""] if orders else []
+            lines.append(row([first, f.name, should_be(f), *cells, *last]))
     return "\n".join(lines)
 
 

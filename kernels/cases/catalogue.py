@@ -9,6 +9,7 @@ from .laws import LIVER
 from .manufactured import ManufacturedCase
 from .needles import TABULATED, FloatingNeedleCase, NeedlePairCase
 from .radial import CoaxialCase, SphericalCase
+from .shapes import shape_cases
 from .shell import FloatingShellCase
 from .slab import SlabCase
 
@@ -26,6 +27,7 @@ def all_cases() -> tuple[Case, ...]:
         *(NeedlePairCase(law) for law in ("constant", *TABULATED)),
         *(NonlinearSphereCase(law) for law in TABULATED),
         *(FiniteElementCase(title) for title in NEEDLES_IN_A_BLOCK),
+        *shape_cases(),
         FloatingShellCase("constant"),
         FloatingShellCase("sigmoid (Sel)"),
         FloatingSphereCase(),

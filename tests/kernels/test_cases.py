@@ -15,6 +15,7 @@ from porefield.kernels.cases.case import Case, fitted_order
 from porefield.kernels.cases.catalogue import all_cases, by_name
 from porefield.kernels.cases.manufactured import ManufacturedCase
 from porefield.kernels.cases.needles import FloatingNeedleCase, NeedlePairCase
+from porefield.kernels.cases.shapes import ShapeCase
 
 FIGURES = json.loads((Path(__file__).parents[2] / "docs" / "verification.json").read_text(encoding="utf-8"))
 CASES = {case.name: case for case in all_cases()}
@@ -27,8 +28,8 @@ STALE = 1e-3
 
 
 def runs(*, slow: bool) -> list[tuple[str, float]]:
-    """Names and spacings (mm). Two compile for half a minute on grids that no other case shares."""
-    slow_to_compile = (FloatingNeedleCase, NeedlePairCase)
+    """Names and spacings (mm). Some compile for half a minute on grids that few other cases share."""
+    slow_to_compile = (FloatingNeedleCase, NeedlePairCase, ShapeCase)
     return [
         (name, spacing)
         for name, case in CASES.items()
