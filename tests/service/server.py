@@ -24,6 +24,8 @@ from porefield.service.log import silence_access_log
 from porefield.service.settings import ServiceSettings, load_settings
 
 START_S = 30.0
+PATIENCE_S = 180.0
+"""For a process to start or to stop: imports take seconds of CPU, of which a busy machine has few."""
 
 
 @contextmanager
@@ -100,10 +102,10 @@ class Server:
                 stdout=log,
                 preexec_fn=before,
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             assert self._process.poll() is None, self.log.read_text()[-2000:]
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, "the server did not start"
             try:
                 if httpx.get(f"{self.url}/health/live").status_code == 200:
                     return
@@ -121,7 +123,7 @@ class Server:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE_S)
 
     def end(self) -> None:
         """Whatever state it is in."""
