@@ -12,8 +12,9 @@ Two kinds of link:
 * Wire leak, for needles, however thin. F is the near field of the needle alone, zero on its metal (nearfield.py). Every
   free node within `REACH` voxels of the metal gets
       g_i = sum over its open edges of g0 (F_j - F_i) / F_i,
-  in its 8 voxels, worked out as if the needle were the only metal: then the network holds the near field exactly,
-  wherever the needle lies between the nodes, and a node between two needles is linked to both.
+  in those of its 8 voxels whose edges lack the energy of F (fills.py), worked out as if the needle were the only metal:
+  then the network holds the near field exactly, wherever the needle lies between the nodes, and a node between two
+  needles is linked to both.
 
 A voxel that metal fills in part, or whose field is steep, has a *fill* w: the network's q of F in it, divided by the
 true mean square of grad F over its tissue. Its conductivity is taken at q / w, and its energy is w V U(q / w): the
@@ -31,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .electrodes import Electrode, Insulation, Needle
+from .fills import NearVoxels, Shares
 from .grid import Grid
 from .nearfield import shape_function
 from .node_boxes import Box, at, box_of, points_in
@@ -38,9 +40,6 @@ from .shafts import narrow_by_shaft
 
 REACH = 2.0
 """How far from a needle's surface nodes are linked to it, in voxels."""
-FILL_SAMPLES = 3
-"""Points per axis that measure the mean square of a voxel's near field."""
-LEAST_FILL, MOST_FILL = 1e-4, 4.0
 MOST_NEGATIVE_LEAK = -0.2
 """Of the geometric edge conductance; the near field may ask for less next to a needle's ends, which would cost
 definiteness."""
@@ -49,8 +48,7 @@ SETTLE_SWEEPS = 30
 SHORTEST_CUT = 0.01
 """A node nearer than this fraction of an edge to a surface counts as metal."""
 
-Shares = list[NDArray[np.float32]]
-"""For each axis the open share of every edge, shape grid.node_shape."""
+EVERYWHERE = (slice(None), slice(None), slice(None))
 
 
 @dataclass
@@ -92,9 +90,13 @@ def couple(grid: Grid, electrodes: tuple[Electrode, ...]) -> Couplings:
             link_cut_edges(grid, electrode, k, out)
     for k, electrode in enumerate(electrodes):
         if isinstance(electrode, Needle):
-            link_wire(grid, electrode, k, shares_of(grid, electrode, shafts, unblocked), out)
+            unmetalled = shares_of(grid, electrode, shafts, unblocked)
+            alone = [open_alone(out, unmetalled, k, axis, EVERYWHERE) for axis in range(3)]
+            link_wire(grid, electrode, k, alone, out)
+            fill_voxels(grid, electrode, k, out, alone)
     for k, electrode in enumerate(electrodes):
-        fill_voxels(grid, electrode, k, shares_of(grid, electrode, shafts, unblocked), out)
+        if not isinstance(electrode, Needle):
+            fill_voxels(grid, electrode, k, out, out.open_edge)
     return out
 
 
@@ -241,13 +243,13 @@ def open_alone(c: Couplings, unblocked: Shares, k: int, axis: int, box: Box) -> 
     return share
 
 
-def link_wire(grid: Grid, needle: Needle, k: int, unblocked: Shares, c: Couplings) -> None:
+def link_wire(grid: Grid, needle: Needle, k: int, alone: Shares, c: Couplings) -> None:
     """Wire leaks of one needle at all free nodes within reach, as if it were alone: they do not depend on other metal,
     and a node between two needles has links to both."""
     box = box_of(grid, needle, REACH + 2)
     points = points_in(grid, box)
     geometric = [edge_conductance_m(grid, axis, box) for axis in range(3)]
-    opened = [g0 * open_alone(c, unblocked, k, axis, box) for axis, g0 in enumerate(geometric)]
+    opened = [g0 * share[box] for g0, share in zip(geometric, alone, strict=True)]
     insulated = needle.insulation_alone.distance_m(points) <= 0
     f = settle(shape_function(needle, points), insulated, opened)
     laplacian, _ = network_flow(opened, f)
@@ -295,87 +297,22 @@ def settle(
 # -- voxels that metal or a steep near field fills in part -------------------------------------------------------------
 
 
-def fill_voxels(grid: Grid, electrode: Electrode, k: int, unblocked: Shares, c: Couplings) -> None:
-    """The fill of the voxels that an electrode's links lie in; where two electrodes claim one, the first counts."""
-    own = c.link_electrode == k
+def fill_voxels(grid: Grid, electrode: Electrode, k: int, c: Couplings, open_edge: Shares) -> None:
+    """Where in their voxels an electrode's links lie, and the fill of these; where two electrodes claim one, the first
+    counts."""
+    own = np.flatnonzero(c.link_electrode == k)
     used = c.link_weight[own] > 0
-    cells = np.setdiff1d(np.unique(c.link_cell[own][used]), c.part_cell).astype(np.int64)
+    cells = np.unique(c.link_cell[own][used]).astype(np.int64)
     if not len(cells):
         return
-    lower = np.stack(np.unravel_index(cells, grid.node_shape), axis=-1)
-    shares = c.open_edge
+    voxels = NearVoxels(grid, electrode, cells, open_edge)
+    node, g, cell = c.link_node[own].astype(np.int64), c.link_g_m[own], c.link_cell[own]
     if isinstance(electrode, Needle):
-        everything = (slice(None), slice(None), slice(None))
-        shares = [open_alone(c, unblocked, k, axis, everything) for axis in range(3)]
-    network = network_square_of_shape(grid, electrode, lower, cells, shares, c, own)
-    true = mean_square_gradient(grid, electrode, lower)
-    # a voxel whose leaks leave the network next to no field of its own has nothing to scale by
-    known = (true > 0) & (network > LEAST_FILL * true)
-    fill = np.where(known, network / np.where(known, true, 1), 1)
-    c.part_cell = np.concatenate([c.part_cell, cells.astype(np.int32)])
-    c.part_fill = np.concatenate([c.part_fill, np.minimum(fill, MOST_FILL)])
-
-
-def near_shape(electrode: Electrode, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """F of any electrode, zero in the metal: a needle's near field, otherwise the distance."""
-    return (
-        shape_function(electrode, points)
-        if isinstance(electrode, Needle)
-        else np.maximum(electrode.distance_m(points), 0)
-    )
-
-
-def network_square_of_shape(
-    grid: Grid,
-    electrode: Electrode,
-    lower: NDArray[np.int64],
-    cells: NDArray[np.int64],
-    shares: Shares,
-    c: Couplings,
-    own: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """The network's mean square of grad F in voxels given by their lower nodes (n, 3)."""
-    spacing = np.asarray(grid.spacing_m)
-    corner = np.asarray(list(product((0, 1), repeat=3)))
-    f = near_shape(electrode, (lower[:, None, :] + corner).astype(np.float64) * spacing)
-    square = np.zeros(len(cells))
-    for i, j in product(range(8), repeat=2):
-        step = corner[j] - corner[i]
-        if step.sum() == 1 and np.abs(step).sum() == 1:
-            axis = int(np.argmax(step))
-            start = lower + corner[i]
-            share = shares[axis][start[:, 0], start[:, 1], start[:, 2]]
-            square += 0.25 * share * (f[:, j] - f[:, i]) ** 2 / spacing[axis] ** 2
-    node = np.stack(np.unravel_index(c.link_node[own], grid.node_shape), axis=-1)
-    link_f = near_shape(electrode, node.astype(np.float64) * spacing)
-    part = c.link_weight[own] * (c.link_g_m[own] * link_f**2)[:, None] / grid.voxel_volume_m3
-    where = np.minimum(np.searchsorted(cells, c.link_cell[own]), len(cells) - 1)
-    mine = (cells[where] == c.link_cell[own]) & (c.link_weight[own] > 0)
-    np.add.at(square, where[mine], part[mine])
-    return square
-
-
-def mean_square_gradient(grid: Grid, electrode: Electrode, lower: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean square of grad F over the part of each voxel outside metal and shaft; 0 where there is none."""
-    if not isinstance(electrode, Needle):
-        return np.ones(len(lower))  # F is a distance
-    spacing = np.asarray(grid.spacing_m)
-    steps = (np.arange(FILL_SAMPLES) + 0.5) / FILL_SAMPLES
-    # where the metal leaves too little of a voxel for the samples inside, the corners speak for it
-    inner, corners = (np.asarray(list(product(t, repeat=3))) for t in (steps, (0.02, 0.98)))
-    total, count = np.zeros(len(lower)), np.zeros(len(lower))
-    for offsets in (inner, corners):
-        points: NDArray[np.float64] = (lower[:, None, :].astype(np.float64) + offsets) * spacing
-        outside = (electrode.distance_m(points) > 0) & (electrode.shaft_distance_m(points) > 0) & (count == 0)[:, None]
-        square = np.zeros(points.shape[:-1])
-        for axis in range(3):
-            move = np.zeros(3)
-            move[axis] = 0.01 * spacing[axis]
-            ahead, behind = shape_function(electrode, points + move), shape_function(electrode, points - move)
-            square += ((ahead - behind) / (2 * move[axis])) ** 2
-        total += np.sum(square * outside, axis=1)
-        count += outside.sum(axis=1)
-    return total / np.maximum(count, 1)
+        c.link_weight[own] = voxels.spread(g, cell, c.link_weight[own].astype(np.float64)).astype(np.float32)
+    fill = voxels.fill(node, g, cell, c.link_weight[own].astype(np.float64))
+    new = ~np.isin(cells, c.part_cell)
+    c.part_cell = np.concatenate([c.part_cell, cells[new].astype(np.int32)])
+    c.part_fill = np.concatenate([c.part_fill, fill[new]])
 
 
 # -- link bookkeeping --------------------------------------------------------------------------------------------------

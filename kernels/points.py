@@ -15,8 +15,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from .coupling import near_shape
 from .electrodes import Electrode, Needle
+from .fills import near_shape
 from .problem import FieldProblem
 from .sides import half_width_m, on_side, sides
 from .solution import Solution
