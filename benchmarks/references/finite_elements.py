@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import ngsolve as ng
+import ngsolve as ng  # pyright: ignore[reportMissingImports]
 from cases import Case, cases
-from netgen import occ
+from netgen import occ  # pyright: ignore[reportMissingImports]
 
 OUT = Path(__file__).parents[2] / "tests" / "kernels" / "fem_extra.json"
 LEVELS = ((2, 1.0), (3, 1.0), (3, 0.62))
@@ -140,7 +140,7 @@ def newton(form: Any, space: Any, phi: Any) -> list[float]:
             if now < history[-1]:
                 break
         phi.vec.data = trial
-        history.append(now)
+        history.append(now)  # pyright: ignore[reportPossiblyUnboundVariable]
     return [h / history[0] for h in history]
 
 

@@ -18,7 +18,7 @@ def problem_of(name: str, spacing_mm: float) -> FieldProblem:
     """A reference's inputs (mm) on cubic voxels."""
     case = REFERENCES[name]["inputs"]
     shape = tuple(round(size / spacing_mm) for size in case["box_mm"])
-    grid = Grid(shape, (spacing_mm * 1e-3,) * 3)
+    grid = Grid(shape, (spacing_mm * 1e-3,) * 3)  # pyright: ignore[reportArgumentType]
     tissue, laws = np.zeros(shape, np.uint8), [law_of(case["law"])]
     if "ball_mm" in case:
         centres = np.stack(np.meshgrid(*grid.voxel_coordinates_m(), indexing="ij"), axis=-1) * 1e3

@@ -35,7 +35,7 @@ def tiny(seed: int) -> FieldProblem:
                 radius,
                 exposed,
                 rng.choice([0.0, 3e-3]),
-                tip,
+                tip,  # pyright: ignore[reportArgumentType]
                 min(cone * 1e-3, exposed) if tip == "conical" else 0.0,
                 rng.choice([0.0, 0.0, 1.2e-3]) if tip == "flat" else 0.0,
             )

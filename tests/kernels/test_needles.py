@@ -56,7 +56,7 @@ def test_current_does_not_depend_on_the_pose(name, spacing_mm, spread, bias, pos
 def test_current_does_not_jump():
     """A needle of radius 0.2 voxels moved by two voxels in steps of 0.02 mm, across and askew of the grid."""
     problem = problem_of("ball_1.2", 0.5)
-    problem = replace(problem, electrodes=tuple(replace(n, radius_m=0.1e-3) for n in problem.electrodes))
+    problem = replace(problem, electrodes=tuple(replace(n, radius_m=0.1e-3) for n in problem.electrodes))  # pyright: ignore[reportArgumentType]
     way = np.asarray([0.8, 0.5, 0.33])
     way /= np.linalg.norm(way)
     currents = []
