@@ -5,6 +5,7 @@ import pytest
 
 from porefield.kernels.electrodes import Needle
 from porefield.kernels.nearfield import Proportions, Rings, shape_function, table_of
+from porefield.kernels.profiles import Solid
 
 
 @pytest.mark.parametrize(("half_length_over_radius", "tolerance"), [(0.5, 0.003), (1.0, 0.003), (4.0, 0.003)])
@@ -33,17 +34,45 @@ def test_unit_potential_on_metal_and_no_flow_into_the_shaft():
     assert np.abs(flow).max() < 0.06 * np.abs(metal).min()
 
 
-def test_table_agrees_with_the_rings():
-    p = Proportions(25.0, 0.0)
+SHAPES = {
+    "flat": Proportions(25.0, 0.0),
+    "conical": Proportions(25.0, 0.0, tip="conical", cone=4.0),
+    "blunt": Proportions(25.0, 0.0, tip="conical", cone=0.6),
+    "rounded": Proportions(25.0, 0.0, tip="rounded"),
+    "shaft": Proportions(10.0, 30.0, tip="conical", cone=3.0),
+    "band": Proportions(8.0, 30.0, ahead=9.0, tip="conical", cone=3.0),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_table_agrees_with_the_rings(name):
+    p = SHAPES[name]
     rng = np.random.default_rng(3)
-    r, z = rng.uniform(0, 8, 400), rng.uniform(-33, 8, 400)
-    outside = np.maximum(r - 1, np.abs(z + 12.5) - 12.5) > 0.25
+    r, z = rng.uniform(0, 8, 600), rng.uniform(-33, 8, 600)
+    outside = Solid(p.profile, 0.0, p.length).distance(r, z) > 0.25
     r, z = r[outside], z[outside]
-    table = table_of(p)(r, z)
-    exact = 1 - Rings(p).potential(r, z)
-    error = np.abs(table / exact - 1)
+    error = np.abs(table_of(p)(r, z) / (1 - Rings(p).potential(r, z)) - 1)
     assert np.median(error) < 2e-3
     assert error.max() < 0.03
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_conditions_on_the_surface(name):
+    """u = 1 on the metal of every shape, no flow into its insulation; extrapolated from 0.04 and 0.08 radii off."""
+    p = SHAPES[name]
+    rings = Rings(p)
+    tip = p.profile.tip_length
+    behind = np.concatenate([np.linspace(0.3, 0.8, 5) * tip, np.linspace(tip + 0.5, p.length - 0.5, 60)])
+    metal = (behind > p.ahead + 0.5) & (behind < p.ahead + p.exposed - 0.5)
+    insulated = (behind < p.ahead - 0.5) | (behind > p.ahead + p.exposed + 0.5)
+    surface = np.stack([p.profile.radius_at(behind), -behind], axis=1)
+    slope = (p.profile.radius_at(behind + 1e-4) - p.profile.radius_at(behind - 1e-4)) / 2e-4
+    normal = np.stack([np.ones_like(slope), slope], axis=1) / np.hypot(1, slope)[:, None]
+    near, far = (rings.influence(surface + d * normal, graded=True) @ rings.density for d in (0.04, 0.08))
+    np.testing.assert_allclose((2 * near - far)[metal], 1, atol=0.01)
+    if insulated.any():
+        flow = np.abs(far - near) / 0.04
+        assert flow[insulated].max() < 0.08 * np.median(flow[metal])
 
 
 def test_zero_inside_the_metal():
