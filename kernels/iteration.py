@@ -117,7 +117,7 @@ class Member:
 def next_forcing(relative: float, previous: float, tolerance: float) -> float:
     """Eisenstat and Walker 1996 (choice 2), without solving further than the tolerance needs."""
     quadratic = 0.9 * (relative / previous) ** 2 if previous > 0 else LOOSEST_FORCING
-    needed = 0.3 * tolerance / relative
+    needed = 0.3 * tolerance / relative if relative > 0 else LOOSEST_FORCING
     return min(max(quadratic, needed, TIGHTEST_FORCING), LOOSEST_FORCING)
 
 

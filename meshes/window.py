@@ -38,12 +38,23 @@ def solve_grid(plan: Plan, source: Source, legend: Legend) -> tuple[VoxelGrid, l
         notes = _cut_faces(frame, low, high, "the region reaches beyond the anatomy")
         return grid, notes + _cut_structures(plan, source, legend, grid)
     if plan.anatomy.phantom is not None:
-        return frame.whole(spacing), _phantom_notes(plan, frame)
+        grid = frame.whole(spacing)
+        _check_voxels(grid, frame)
+        return grid, _phantom_notes(plan, frame)
     low, high = _needed(plan, source, legend)
     low, high = low - plan.grid.margin_mm, high + plan.grid.margin_mm
     grid = frame.crop(spacing, low, high)
+    _check_voxels(grid, frame)
     notes = _cut_faces(frame, low, high, f"the margin of {plan.grid.margin_mm:g} mm is cut by the edge of the scan")
     return grid, notes + _cut_structures(plan, source, legend, grid)
+
+
+def _check_voxels(grid: VoxelGrid, frame: Frame) -> None:
+    """At least one along each axis."""
+    if min(grid.shape) < 1:
+        sizes = " x ".join(f"{edge:g}" for edge in frame.extent_mm)
+        got = f"{tuple(float(h) for h in grid.spacing_mm)} mm"
+        raise GeometryError.of("grid.spacing_mm", f"voxels that fit into the anatomy of {sizes} mm", got)
 
 
 def extent(frame: Frame) -> str:

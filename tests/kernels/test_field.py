@@ -11,7 +11,7 @@ from porefield.kernels.coupling import couple
 from porefield.kernels.electrodes import Needle
 from porefield.kernels.field import solve_field
 from porefield.kernels.grid import Grid
-from porefield.kernels.iteration import Start, compilations
+from porefield.kernels.iteration import LOOSEST_FORCING, Start, compilations, next_forcing
 from porefield.kernels.nested import NestedGrid
 from porefield.kernels.problem import FieldProblem
 from porefield.kernels.solution import SolveCancelled, SolveStatus
@@ -193,6 +193,12 @@ def test_unequal_spacing_gives_the_same_current(solved):
     other = solve_field(replace(problem, grid=grid, tissue=block))
     assert other.converged
     assert other.currents_a[0] == pytest.approx(s.currents_a[0], rel=0.02)
+
+
+def test_a_residual_of_nothing_asks_for_no_accuracy():
+    """At voltages so small that all squares of the residual underflow."""
+    assert next_forcing(0.0, 1.0, 1e-7) == next_forcing(0.0, 0.0, 1e-7) == LOOSEST_FORCING
+    assert next_forcing(1e-3, 1e-2, 1e-7) == pytest.approx(0.9 * (1e-3 / 1e-2) ** 2)
 
 
 def test_an_astray_coarse_grid_does_not_spoil_the_fine_one():

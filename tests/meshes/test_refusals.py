@@ -166,6 +166,13 @@ BAD: dict[str, tuple[Spoil, type[PorefieldError], str, str, str]] = {
         "tumor",
     ),
     "unknown generator": (lambda p: p.update(generator="vitae"), PlanError, "generator", "cliniporator_vitae", "vitae"),
+    "voxels wider than the anatomy": (
+        lambda p: p["grid"].update(spacing_mm=[1, 100, 1]),
+        GeometryError,
+        "grid.spacing_mm",
+        "voxels that fit into the anatomy of 24 x 20 x 16 mm",
+        "(1.0, 100.0, 1.0) mm",
+    ),
     "too many voxels": (
         lambda p: p["grid"].update(spacing_mm=1e-4),
         ResourceError,
