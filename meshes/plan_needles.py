@@ -14,6 +14,10 @@ SHORTEST_GAP_MM = 0.05
 """Between two bands of a probe: far below what is made, and above what rounding could close."""
 
 
+SLIMMEST = 10_000
+"""Diameters in the length of a needle's metal: a hair of a metre. Gaps are measured from points half a radius apart."""
+
+
 class Pose(Model):
     """Where a straight, round instrument lies, how thick it is and how it ends."""
 
@@ -78,6 +82,11 @@ class Pose(Model):
         assert self.tip_angle_deg is not None
         return 0.5 * self.diameter_mm / math.tan(math.radians(0.5 * self.tip_angle_deg))
 
+    def check_slim(self, field: str, end_mm: Number) -> None:
+        """Refuse a hair."""
+        if end_mm > SLIMMEST * self.diameter_mm:
+            refuse(field, f"at most {SLIMMEST} times diameter_mm", end_mm)
+
     def check_tip_fits(self, field: str, bare_mm: Number) -> None:
         """Refuse metal at the tip that ends before the full diameter is reached."""
         if bare_mm < self.pointed_mm - 1e-9:
@@ -92,6 +101,7 @@ class NeedleSettings(Pose):
 
     @model_validator(mode="after")
     def _bare_tip(self) -> NeedleSettings:
+        self.check_slim("exposed_mm", self.exposed_mm)
         self.check_tip_fits("exposed_mm", self.exposed_mm)
         return self
 
@@ -127,6 +137,7 @@ class ProbeSettings(Pose):
                 )
                 refuse(f"bands[{j}].from_mm", expected, other.from_mm)
         for i, band in enumerate(self.bands):
+            self.check_slim(f"bands[{i}].to_mm", band.to_mm)
             if band.from_mm == 0:
                 self.check_tip_fits(f"bands[{i}].to_mm", band.to_mm)
             else:

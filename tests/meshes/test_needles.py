@@ -81,6 +81,7 @@ def test_a_needle_is_measured_from_its_foremost_point():
         ({"bands": [PROBE["bands"][0], {"name": "near", "from_mm": 6, "to_mm": 6}]}, "more than from_mm 6"),
         ({"bands": [PROBE["bands"][0], {"name": "P", "from_mm": 6, "to_mm": 8}]}, "bands[1].name"),
         ({"direction": None}, "exactly one of direction, entry_mm"),
+        ({"diameter_mm": 1e-4}, "bands[0].to_mm: expected at most 10000 times diameter_mm"),
     ],
 )
 def test_refusals_name_the_field(changes, said):

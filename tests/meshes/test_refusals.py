@@ -167,11 +167,11 @@ BAD: dict[str, tuple[Spoil, type[PorefieldError], str, str, str]] = {
     ),
     "unknown generator": (lambda p: p.update(generator="vitae"), PlanError, "generator", "cliniporator_vitae", "vitae"),
     "voxels wider than the anatomy": (
-        lambda p: p["grid"].update(spacing_mm=[1, 100, 1]),
+        lambda p: p["grid"].update(spacing_mm=[1, 1e8, 1]),
         GeometryError,
         "grid.spacing_mm",
         "voxels that fit into the anatomy of 24 x 20 x 16 mm",
-        "(1.0, 100.0, 1.0) mm",
+        "(1.0, 100000000.0, 1.0) mm",
     ),
     "too many voxels": (
         lambda p: p["grid"].update(spacing_mm=1e-4),
