@@ -10,7 +10,7 @@ Two kinds of link:
 * Cut edge, for surfaces that the grid resolves (plates, tubes, spheres). An edge of conductance g0 whose free part has
   the fraction theta gets g0 / theta, in the edge's own 4 voxels. Gibou et al. 2002, J Comput Phys 176:205.
 * Wire leak, for needles, however thin. F is the near field of the needle alone, zero on its metal (nearfield.py). Every
-  free node within `REACH` voxels of the metal gets
+  free node within about `REACH` voxels of the metal gets
       g_i = sum over its open edges of g0 (F_j - F_i) / F_i,
   in those of its 8 voxels whose edges lack the energy of F (fills.py), worked out as if the needle were the only metal:
   then the network holds the near field exactly, wherever the needle lies between the nodes, and a node between two
@@ -40,9 +40,12 @@ from .shafts import narrow_by_shaft
 
 REACH = 2.0
 """How far from a needle's surface nodes are linked to it, in voxels."""
+TAPER = 1.0
+"""Voxels over which links fade out round REACH: a whole row of nodes that came within reach at once moved the current
+by 0.4 %."""
 MOST_NEGATIVE_LEAK = -0.2
-"""Of the geometric edge conductance; the near field may ask for less next to a needle's ends, which would cost
-definiteness."""
+"""Of the geometric edge conductance, beyond what `support` outweighs; the near field may ask for less next to a
+needle's ends."""
 SETTLE_SWEEPS = 30
 """Relaxations of the nodes inside a shaft; it is seldom more than two voxels thick."""
 SHORTEST_CUT = 0.01
@@ -246,20 +249,34 @@ def open_alone(c: Couplings, unblocked: Shares, k: int, axis: int, box: Box) -> 
 def link_wire(grid: Grid, needle: Needle, k: int, alone: Shares, c: Couplings) -> None:
     """Wire leaks of one needle at all free nodes within reach, as if it were alone: they do not depend on other metal,
     and a node between two needles has links to both."""
-    box = box_of(grid, needle, REACH + 2)
+    box = box_of(grid, needle, REACH + TAPER + 2)
     points = points_in(grid, box)
     geometric = [edge_conductance_m(grid, axis, box) for axis in range(3)]
     opened = [g0 * share[box] for g0, share in zip(geometric, alone, strict=True)]
     insulated = needle.insulation_alone.distance_m(points) <= 0
     f = settle(shape_function(needle, points), insulated, opened)
-    laplacian, _ = network_flow(opened, f)
-    faces = network_flow(geometric, f)[1]
     h = max(grid.spacing_m)
-    within = (needle.distance_chebyshev_m(points) <= REACH * h) & (c.metal[box] < 0) & ~insulated
-    g = np.maximum(laplacian[within] / f[within], MOST_NEGATIVE_LEAK * faces[within] / 6)
+    taper = np.clip((REACH - needle.distance_chebyshev_m(points) / h) / TAPER + 0.5, 0, 1)
+    within = (taper > 0) & (c.metal[box] < 0) & ~insulated
+    leak = np.where(within, taper * network_flow(opened, f)[0] / np.where(within, f, 1), 0)
+    least = MOST_NEGATIVE_LEAK * network_flow(geometric, f)[1] / 6 - support(opened, np.maximum(leak, 0))
+    g = np.maximum(leak, least)[within]
     node = np.argwhere(within) + [s.start for s in box]
     cells, weights = voxels_round_node(grid, node)
     append_links(c, grid, node, k, g, cells, weights)
+
+
+def support(edges: list[NDArray[np.float64]], leak: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What outweighs a negative leak at each node of a box: the ways over one edge and a neighbour's positive leak to
+    the electrode, conductances in series. Six nodes may lean on one leak, so each has a sixth of it."""
+    out, sixth = np.zeros_like(leak), leak / 6
+    for axis, conductance in enumerate(edges):
+        lower, upper = at(axis, slice(None, -1)), at(axis, slice(1, None))
+        e = conductance[lower]
+        for here, there in ((lower, upper), (upper, lower)):
+            both = e + sixth[there]
+            out[here] += np.where(both > 0, e * sixth[there] / np.where(both > 0, both, 1), 0)
+    return out
 
 
 def network_flow(
