@@ -47,11 +47,12 @@ class NearVoxels:
 
     def spread(self, g_m: Floats, cell: NDArray[np.int32], weight: Floats) -> Floats:
         """Weights (n, 8) of links of conductance g_m in their voxels, from even ones."""
-        lack = self.true * self.share - self.edges
+        lack = np.maximum(self.true * self.share - self.edges, 0)
         where = self.find(cell)
-        # a negative link takes energy out: from voxels whose edges have too much
-        wanted = np.maximum(np.where(g_m[:, None] > 0, lack[where], -lack[where]), 0)
-        shares = weight * (wanted + LEAST_SHARE * np.abs(lack).max())
+        # A negative link takes energy out, where edges have some: no mean square may turn negative. (Taken from where
+        # edges have too much, one did, and Newton's method went round in circles.)
+        wanted = np.where(g_m[:, None] > 0, lack[where], self.edges[where])
+        shares = weight * (wanted + LEAST_SHARE * max(lack.max(), self.edges.max()))
         total = shares.sum(axis=1, keepdims=True)
         return np.where(total > 0, shares / np.where(total > 0, total, 1), weight)
 

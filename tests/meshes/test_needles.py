@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from porefield.kernels.electrodes import Needle
 from porefield.meshes.conductors import Wire
 from porefield.meshes.errors import GeometryError, PlanError
 from porefield.meshes.plan import load_plan
@@ -45,6 +46,8 @@ def test_bands_are_electrodes_on_one_shaft():
     scene = build_scene(load_plan(PLAN))
     assert list(scene.electrodes) == ["far", "near"]
     far, near = scene.electrodes.values()
+    assert isinstance(far, Needle)
+    assert isinstance(near, Needle)
     assert scene.pulses[0].potentials_v == (800, 0)
     assert far.cone_m == pytest.approx(0.8e-3 / math.tan(math.radians(30)))
     # on the surface, 2, 5.5, 9 and 15 mm behind the tip: metal, gap, metal, shaft

@@ -53,6 +53,30 @@ def test_a_needle_in_the_plane_is_drawn_solid_at_its_patient_position(torso: Res
     np.testing.assert_allclose(drawn.away, [0, 1], atol=1e-9)
 
 
+def test_a_band_of_a_probe_is_drawn_with_the_insulation_on_both_sides(torso: Result) -> None:
+    plane, y = coronal(torso)
+    spans = ((4.0, 9.0), (12.0, 30.0))
+    band = replace(needle((14.0, y, -14.0)), from_mm=9.0, exposed_mm=3.0, insulated_mm=spans)
+    exposed, *shaft = sketched(plane, band).strokes
+    np.testing.assert_allclose(exposed.points[[0, -1]], [[14, -5], [14, -2]])
+    assert [stroke.part for stroke in shaft] == ["shaft", "shaft"]
+    np.testing.assert_allclose([s.points[[0, -1], 1] for s in shaft], [[-10, -5], [-2, 16]])
+    # the tip belongs to another band
+    assert sketched(plane, band).tip is None
+
+
+@pytest.mark.parametrize(("tip", "width_mm"), [("flat", 1.8), ("conical", 0.9), ("rounded", 1.8 * math.sqrt(0.75))])
+def test_a_plane_through_a_tip_cuts_its_width_there(torso: Result, tip: str, width_mm: float) -> None:
+    plane = orthogonal_plane(torso, AXIAL, 15)
+    z = float(plane.corner_mm[2])
+    # half way down a cone of 2 mm, half a radius down a half ball
+    behind, length_mm = (1.0, 2.0) if tip == "conical" else (0.45, 0.9)
+    pointed = replace(needle((14.0, 4.0, z - behind)), tip=tip, tip_length_mm=length_mm if tip != "flat" else 0.0)
+    crossing = sketched(plane, pointed).crossing
+    assert crossing is not None
+    np.testing.assert_allclose(np.ptp(crossing, axis=0), width_mm, rtol=5e-3)
+
+
 @pytest.mark.parametrize(("off_mm", "seen"), [(5.0, True), (NEAR_MM - 0.1, True), (NEAR_MM + 0.1, False)])
 def test_a_needle_beside_the_plane_is_projected_until_it_is_too_far(torso: Result, off_mm: float, seen: bool) -> None:
     plane, y = coronal(torso)
