@@ -15,6 +15,8 @@ from .layout import level_layouts
 
 BYTES_PER_NODE = 200
 BYTES_PER_NODE_AND_FLOATING = 12
+BYTES_PER_NODE_DIRECTIONAL = 65
+"""More, where tissue is anisotropic or in series with contacts and sheets: 65 at 48^3 with both, 37 with the first."""
 BYTES_BESIDE_NODES = 400_000
 """Links to electrodes, and the halos that small grids have more of."""
 RESERVE = 0.25
@@ -23,7 +25,7 @@ MOST = 64
 """Beyond it a device is busy, and a batch lasts as long as its slowest member."""
 
 
-def batch_size(free_bytes: int, nodes: int, floating: int = 0, most: int = MOST) -> int:
+def batch_size(free_bytes: int, nodes: int, floating: int = 0, most: int = MOST, directional: bool = False) -> int:
     """How many problems fit, at least 1, rounded down to a power of two.
 
     So rounded, a little more or less of free memory neither compiles another step nor changes a bit of the results.
@@ -31,19 +33,21 @@ def batch_size(free_bytes: int, nodes: int, floating: int = 0, most: int = MOST)
     Args:
         nodes: of the finest grid, see `padded_nodes`.
         floating: electrodes that float.
+        directional: whether problems are other than FieldProblem.plain.
     """
-    fitting = most_lanes(free_bytes, nodes, floating)
+    fitting = most_lanes(free_bytes, nodes, floating, directional)
     return 2 ** (max(1, min(fitting, most)).bit_length() - 1)
 
 
-def most_lanes(free_bytes: int, nodes: int, floating: int = 0) -> int:
+def most_lanes(free_bytes: int, nodes: int, floating: int = 0, directional: bool = False) -> int:
     """How many problems fit, beside the reserve; may be 0."""
-    return int(free_bytes * (1 - RESERVE)) // lane_bytes(nodes, floating)
+    return int(free_bytes * (1 - RESERVE)) // lane_bytes(nodes, floating, directional)
 
 
-def lane_bytes(nodes: int, floating: int = 0) -> int:
+def lane_bytes(nodes: int, floating: int = 0, directional: bool = False) -> int:
     """Memory (bytes) of the device for each problem of a batch."""
-    return nodes * (BYTES_PER_NODE + BYTES_PER_NODE_AND_FLOATING * floating) + BYTES_BESIDE_NODES
+    each = BYTES_PER_NODE + BYTES_PER_NODE_AND_FLOATING * floating + BYTES_PER_NODE_DIRECTIONAL * directional
+    return nodes * each + BYTES_BESIDE_NODES
 
 
 def padded_nodes(grid: Grid) -> int:

@@ -20,15 +20,27 @@ Nodes = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Audit:
-    """Attributes: mean_square_field (V^2/m^2, of the voxel's tissue) and conductivity (S/m) per voxel; residual (A)
-    per node, zero in metal;
-    electrode_current_a out of each electrode; dissipated_power_w."""
+    """What a potential means.
+
+    Attributes:
+        weighted_square_field: q (V^2/m^2) that the conductivity of the voxel's tissue goes by; with axis factors more
+            than mean_square_field, the mean of |E|^2.
+        conductivity_s_per_m: of each voxel; with axis factors, that of a factor of 1.
+        tissue_share: (3, nx, ny, nz), of the drop over a voxel along each axis what is in its tissue; None without
+            contacts and sheets.
+        residual_a: per node, zero in metal.
+        electrode_current_a: out of each electrode. contact_drop_v: mean drop from each electrode to the tissue at it.
+        dissipated_power_w: contacts and sheets included.
+    """
 
     mean_square_field: Nodes
+    weighted_square_field: Nodes
     conductivity_s_per_m: Nodes
     residual_a: Nodes
     electrode_current_a: NDArray[np.float64]
     dissipated_power_w: float
+    tissue_share: Nodes | None = None
+    contact_drop_v: NDArray[np.float64] | None = None
 
     def residual_norm(self, floating: NDArray[np.bool_]) -> float:
         """Euclidean norm over nodes and floating electrodes (A)."""
@@ -42,31 +54,182 @@ def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts
     volume = hx * hy * hz
     drops = [np.diff(potential_v, axis=a) for a in range(3)]
     shares = [_edges(couplings.open_edge[a], a) for a in range(3)]
-    q = np.zeros(grid.shape)
-    for a, h in enumerate(grid.spacing_m):
-        q += _mean_of_4(shares[a] * drops[a] ** 2, a) / h**2
-    link_drop = potential_v.reshape(-1)[couplings.link_node] - volts[couplings.link_electrode]
-    cell = np.unravel_index(couplings.link_cell, grid.node_shape)
-    inside = couplings.link_weight > 0
-    square = couplings.link_weight * (couplings.link_g_m * link_drop**2)[:, None] / volume
-    np.add.at(q, tuple(c[inside] for c in cell), square[inside])
-    q = np.maximum(q, 0)
-    whole = np.ones(grid.shape)
-    whole[np.unravel_index(couplings.part_cell, grid.node_shape)] = couplings.part_fill
-    q /= whole
-    sigma = conductivity_of(problem, np.sqrt(q))
+    axis_q = [_mean_of_4(shares[a] * drops[a] ** 2, a) / h**2 for a, h in enumerate(grid.spacing_m)]
+    elements = _Elements(problem, couplings, potential_v, volts)
+    factors = _factors(problem)
+    edge_q = sum(k * part for k, part in zip(factors, axis_q, strict=True))
+    sigma = _solve(problem, couplings, np.asarray(edge_q), elements)
+    share = elements.share(sigma)
     out = np.zeros(grid.node_shape)
     for a, h in enumerate(grid.spacing_m):
-        flow = volume / h**2 * _mean_round_edges(sigma, a) * shares[a] * drops[a]
+        flow = volume / h**2 * _mean_round_edges(factors[a] * sigma, a) * shares[a] * drops[a]
         out[_slice(a, None, -1)] -= flow
         out[_slice(a, 1, None)] += flow
-    clipped = tuple(np.minimum(c, n - 1) for c, n in zip(cell, grid.shape, strict=True))
-    link_current = couplings.link_g_m * np.sum(couplings.link_weight * sigma[clipped], axis=1) * link_drop
-    np.add.at(out.reshape(-1), couplings.link_node, link_current)
+    current = elements.g_m * np.sum(elements.weight * elements.at_voxels(sigma) * share, axis=1) * elements.drop_v
+    link, pair = np.split(current, [len(couplings.link_node)])
+    np.add.at(out.reshape(-1), couplings.link_node, link)
+    if couplings.crossed is not None:
+        np.add.at(out.reshape(-1), couplings.crossed.low, -pair)
+        np.add.at(out.reshape(-1), couplings.crossed.high, pair)
     out[couplings.metal >= 0] = 0
     currents = np.zeros(len(problem.electrodes))
-    np.add.at(currents, couplings.link_electrode, -link_current)
-    return Audit(q, sigma, out, currents, float(volume * np.sum(sigma * q * whole)))
+    np.add.at(currents, couplings.link_electrode, -link)
+    power = volume * float(np.sum(sigma * edge_q)) + float(np.sum(current * elements.drop_v))
+    q = _q(problem, couplings, np.asarray(edge_q), elements, share)
+    return Audit(
+        mean_square_field=_true_square(problem, couplings, axis_q, q, elements, share),
+        weighted_square_field=q,
+        conductivity_s_per_m=sigma,
+        residual_a=out,
+        electrode_current_a=currents,
+        dissipated_power_w=power,
+        tissue_share=_tissue_share(couplings, axis_q, elements, share) if problem.resistive else None,
+        contact_drop_v=_contact_drops(problem, couplings, elements, sigma, share) if problem.resistive else None,
+    )
+
+
+class _Elements:
+    """Links to electrodes, and after them the edges that cross a sheet; arrays (elements) and (elements, 8).
+
+    Attributes:
+        voxel: of each part. square: of the whole drop, m of series.py. field_ratio: of |E|^2 to the weighted square,
+            for edges.
+    """
+
+    def __init__(self, problem: FieldProblem, c: Couplings, potential_v: Nodes, volts: Nodes) -> None:
+        phi, grid, x = potential_v.reshape(-1), problem.grid, c.crossed
+        cell, self.weight, self.g_m = c.link_cell, c.link_weight.astype(float), c.link_g_m
+        self.drop_v = phi[c.link_node] - volts[c.link_electrode]
+        self.ohm_m = np.zeros(cell.shape) if c.link_ohm_m is None else c.link_ohm_m
+        ratio = np.ones(cell.shape)
+        if x is not None:
+            cell = np.concatenate([cell, x.cell])
+            self.weight, self.g_m = np.concatenate([self.weight, x.weight]), np.concatenate([self.g_m, x.g_m])
+            self.drop_v = np.concatenate([self.drop_v, phi[x.high] - phi[x.low]])
+            self.ohm_m = np.concatenate([self.ohm_m, x.ohm_m])
+        i, j, k = (
+            np.minimum(m, n - 1) for m, n in zip(np.unravel_index(cell, grid.node_shape), grid.shape, strict=True)
+        )
+        self.voxel = (i, j, k)
+        if x is not None:
+            along = np.stack(_factors(problem))
+            pairs = tuple(v[len(c.link_node) :] for v in self.voxel)
+            ratio = np.concatenate([ratio, 1 / along[(x.axis[:, None], *pairs)]])
+        self.field_ratio = ratio
+        self.square = self.weight * (self.g_m * self.drop_v**2)[:, None] / grid.voxel_volume_m3
+
+    def at_voxels(self, a: Nodes) -> Nodes:
+        return a[self.voxel]
+
+    def share(self, sigma: Nodes) -> Nodes:
+        """What of the drop is in each voxel's tissue."""
+        return 1 / (1 + self.at_voxels(sigma) * self.ohm_m)
+
+    def added(self, voxels: Nodes, parts: Nodes, which: slice | NDArray[np.bool_] = slice(None)) -> Nodes:
+        """Voxels with the parts of some elements added."""
+        out = voxels.copy()
+        used = self.weight[which] != 0
+        np.add.at(out, tuple(v[which][used] for v in self.voxel), parts[which][used])
+        return out
+
+
+def _factors(problem: FieldProblem) -> list[Nodes]:
+    """Axis factors of each voxel."""
+    if problem.axis_factors is None:
+        return [np.ones(problem.grid.shape)] * 3
+    table = np.asarray(problem.axis_factors)
+    return [table[:, a][problem.tissue] for a in range(3)]
+
+
+def _over_fill(problem: FieldProblem, c: Couplings, q: Nodes, fill: Nodes) -> Nodes:
+    whole = np.ones(q.shape)
+    whole[np.unravel_index(c.part_cell, problem.grid.node_shape)] = fill
+    return np.maximum(q, 0) / whole
+
+
+def _q(problem: FieldProblem, c: Couplings, edge_q: Nodes, elements: _Elements, share: Nodes) -> Nodes:
+    return _over_fill(problem, c, elements.added(edge_q, elements.square * share**2), c.part_fill)
+
+
+def _true_square(
+    problem: FieldProblem, c: Couplings, axis_q: list[Nodes], q: Nodes, elements: _Elements, share: Nodes
+) -> Nodes:
+    """The mean of |E|^2: from the edges, and in voxels with links from the weighted one and the near field's."""
+    if problem.axis_factors is None or c.part_isotropy is None:
+        return q
+    out = elements.added(np.asarray(sum(axis_q)), elements.square * elements.field_ratio * share**2)
+    part = np.unravel_index(c.part_cell, problem.grid.node_shape)
+    out[part] = q[part] * c.part_isotropy
+    return out
+
+
+BISECTIONS = 48
+"""Halve a law's rise to the last digit of a double."""
+
+
+def _solve(problem: FieldProblem, c: Couplings, edge_q: Nodes, elements: _Elements) -> Nodes:
+    """sigma = sigma(sqrt q(sigma)): at once, and where something is in series by bisection between the least and the
+    most of each law."""
+    sigma = conductivity_of(problem, np.sqrt(_q(problem, c, edge_q, elements, np.ones(elements.weight.shape))))
+    if c.split_cell is None:
+        return sigma
+    where = np.unravel_index(c.split_cell, problem.grid.node_shape)
+    position = np.full(problem.grid.shape, -1)
+    position[where] = np.arange(len(c.split_cell))
+    place = position[elements.voxel]
+    used = (place >= 0) & (elements.weight != 0)
+    place, square, ohm_m = place[used], elements.square[used], elements.ohm_m[used]
+    fill = _over_fill(problem, c, np.ones(problem.grid.shape), c.part_fill)[where]
+
+    def found(s: Nodes) -> Nodes:
+        q = edge_q[where].copy()
+        np.add.at(q, place, square / (1 + s[place] * ohm_m) ** 2)
+        return law_at(problem, where, np.sqrt(np.maximum(q, 0) * fill))
+
+    low, high = (law_at(problem, where, np.full(len(c.split_cell), e)) for e in (0.0, np.inf))
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        above = middle >= found(middle)
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    sigma[where] = 0.5 * (low + high)
+    return sigma
+
+
+def _tissue_share(c: Couplings, axis_q: list[Nodes], elements: _Elements, share: Nodes) -> Nodes:
+    """Of the drop over each voxel along each axis what is in its tissue: a root mean square over its four edges."""
+    out = np.ones((3, *axis_q[0].shape))
+    if c.crossed is None:
+        return out
+    for a in range(3):
+        which = np.concatenate([np.zeros(len(c.link_node), bool), c.crossed.axis == a])
+        true = elements.square * elements.field_ratio
+        in_tissue, whole = elements.added(axis_q[a], true * share**2, which), elements.added(axis_q[a], true, which)
+        out[a] = np.sqrt(np.where(whole > 0, in_tissue / np.where(whole > 0, whole, 1), 1))
+    return out
+
+
+def _contact_drops(
+    problem: FieldProblem, c: Couplings, elements: _Elements, sigma: Nodes, share: Nodes
+) -> NDArray[np.float64]:
+    """Mean drop from each electrode to the tissue at its surface (V), weighted by current."""
+    links = len(c.link_node)
+    parts = (elements.weight * elements.at_voxels(sigma) * share)[:links]
+    part_a = elements.g_m[:links, None] * parts * elements.drop_v[:links, None]
+    drop = np.sum(-(1 - share[:links]) * elements.drop_v[:links, None] * np.abs(part_a), axis=1)
+    size = len(problem.electrodes)
+    total, weight = np.zeros(size), np.zeros(size)
+    np.add.at(total, c.link_electrode, drop)
+    np.add.at(weight, c.link_electrode, np.sum(np.abs(part_a), axis=1))
+    return total / np.where(weight > 0, weight, 1)
+
+
+def law_at(problem: FieldProblem, where: tuple[NDArray[np.intp], ...], field_v_per_m: Nodes) -> Nodes:
+    """sigma (S/m) of some voxels in given |E|."""
+    tissue, sigma = problem.tissue[where], np.zeros(len(field_v_per_m))
+    for i in np.unique(tissue):
+        sigma[tissue == i] = conductivity(problem.laws[i], field_v_per_m[tissue == i])
+    return sigma if problem.warmth is None else sigma * problem.warmth[where]
 
 
 def conductivity_of(problem: FieldProblem, field_v_per_m: Nodes) -> Nodes:

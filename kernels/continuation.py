@@ -105,6 +105,9 @@ def same_network(one: FieldProblem, other: FieldProblem) -> bool:
     """Whether two problems differ in their potentials at most."""
     return (
         one.laws == other.laws
+        and one.axis_factors == other.axis_factors
+        and one.contact_ohm_m2 == other.contact_ohm_m2
+        and one.sheets == other.sheets
         and one.electrodes == other.electrodes
         and _same_voxels(one, other)
         and _same_array(one.warmth, other.warmth)

@@ -37,6 +37,15 @@ from .grid import Grid
 from .nearfield import shape_function
 from .node_boxes import Box, at, box_of, points_in
 from .shafts import narrow_by_shaft
+from .surfaces import (
+    CrossedEdges,
+    Factors,
+    contact_length_m,
+    edge_factor,
+    factors_at,
+    weighted_edges,
+    wire_length_m,
+)
 
 REACH = 2.0
 """How far from a needle's surface nodes are linked to it, in voxels."""
@@ -65,6 +74,10 @@ class Couplings:
         link_node: flat node index of each link. link_electrode: its electrode. link_g_m: its geometric conductance, m.
         link_cell, link_weight: (links, 8) voxel indices flat over the *node* shape, and weights (0 where unused).
         part_cell, part_fill: voxels (same indices) with a fill other than 1, and that fill.
+        link_length_m: a contact of r ohm m2 is in series with a link as r / link_length_m is with the resistivity of
+            its tissue; None where nobody asked.
+        part_isotropy: in tissue with axis factors, the mean of |E|^2 over the weighted one in those voxels, else None.
+        link_ohm_m, crossed, split_cell: what is in series with tissue (directions.py), or None.
     """
 
     metal: NDArray[np.int16]
@@ -76,11 +89,29 @@ class Couplings:
     link_weight: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 8), np.float32))
     part_cell: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     part_fill: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    link_length_m: NDArray[np.float64] | None = None
+    part_isotropy: NDArray[np.float64] | None = None
+    link_ohm_m: NDArray[np.float64] | None = None
+    crossed: CrossedEdges | None = None
+    split_cell: NDArray[np.int32] | None = None
+    factors: Factors | None = None
 
 
-def couple(grid: Grid, electrodes: tuple[Electrode, ...]) -> Couplings:
-    """Metal nodes, open edges and links of all electrodes on a grid."""
-    out = Couplings(metal=np.full(grid.node_shape, -1, np.int16), open_edge=no_metal(grid))
+def couple(
+    grid: Grid, electrodes: tuple[Electrode, ...], factors: Factors | None = None, lengths: bool = False
+) -> Couplings:
+    """Metal nodes, open edges and links of all electrodes on a grid.
+
+    Args:
+        factors: on the conductivity of each voxel along the axes, shape (3, nx, ny, nz): part of all conductances of
+            links and of the near field's energies. None where all tissue is isotropic.
+        lengths: work out `link_length_m`.
+    """
+    out = Couplings(metal=np.full(grid.node_shape, -1, np.int16), open_edge=no_metal(grid), factors=factors)
+    if lengths:
+        out.link_length_m = np.zeros(0)
+    if factors is not None:
+        out.part_isotropy = np.zeros(0)
     for k, electrode in enumerate(electrodes):
         mark_metal(grid, electrode, k, out.metal)
     shafts = [e.insulation for e in electrodes if isinstance(e, Needle)]
@@ -181,7 +212,14 @@ def link_cut_edges(grid: Grid, electrode: Electrode, k: int, c: Couplings) -> No
             free = cut & (c.metal[node[..., 0], node[..., 1], node[..., 2]] < 0)
             whole = grid.voxel_volume_m3 / grid.spacing_m[axis] ** 2
             cells, weights = voxels_round_edge(grid, axis, lower[free])
-            append_links(c, grid, node[free], k, whole / np.maximum(theta[free], SHORTEST_CUT), cells, weights)
+            part = np.maximum(theta[free], SHORTEST_CUT)
+            g, weights = weighted_edges(c.factors, axis, whole / part, cells, weights)
+            length = None
+            if c.link_length_m is not None:
+                way = np.asarray(step) * (1.0 if i is lower else -1.0)
+                surface = (node[free] + part[:, None] * way) * np.asarray(grid.spacing_m)
+                length = contact_length_m(electrode, surface, axis, grid, g)
+            append_links(c, grid, node[free], k, g, cells, weights, length)
         c.open_edge[axis][box][cut] = 0
 
 
@@ -253,6 +291,8 @@ def link_wire(grid: Grid, needle: Needle, k: int, alone: Shares, c: Couplings) -
     points = points_in(grid, box)
     geometric = [edge_conductance_m(grid, axis, box) for axis in range(3)]
     opened = [g0 * share[box] for g0, share in zip(geometric, alone, strict=True)]
+    if c.factors is not None:
+        opened = [g0 * edge_factor(c.factors, axis)[box] for axis, g0 in enumerate(opened)]
     insulated = needle.insulation_alone.distance_m(points) <= 0
     f = settle(shape_function(needle, points), insulated, opened)
     h = max(grid.spacing_m)
@@ -263,7 +303,8 @@ def link_wire(grid: Grid, needle: Needle, k: int, alone: Shares, c: Couplings) -
     g = np.maximum(leak, least)[within]
     node = np.argwhere(within) + [s.start for s in box]
     cells, weights = voxels_round_node(grid, node)
-    append_links(c, grid, node, k, g, cells, weights)
+    length = None if c.link_length_m is None else wire_length_m(needle, grid, g, f[within])
+    append_links(c, grid, node, k, g, cells, weights, length)
 
 
 def support(edges: list[NDArray[np.float64]], leak: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -322,7 +363,7 @@ def fill_voxels(grid: Grid, electrode: Electrode, k: int, c: Couplings, open_edg
     cells = np.unique(c.link_cell[own][used]).astype(np.int64)
     if not len(cells):
         return
-    voxels = NearVoxels(grid, electrode, cells, open_edge)
+    voxels = NearVoxels(grid, electrode, cells, open_edge, factors_at(c.factors, grid, cells))
     node, g, cell = c.link_node[own].astype(np.int64), c.link_g_m[own], c.link_cell[own]
     if isinstance(electrode, Needle):
         c.link_weight[own] = voxels.spread(g, cell, c.link_weight[own].astype(np.float64)).astype(np.float32)
@@ -330,6 +371,8 @@ def fill_voxels(grid: Grid, electrode: Electrode, k: int, c: Couplings, open_edg
     new = ~np.isin(cells, c.part_cell)
     c.part_cell = np.concatenate([c.part_cell, cells[new].astype(np.int32)])
     c.part_fill = np.concatenate([c.part_fill, fill[new]])
+    if c.part_isotropy is not None:
+        c.part_isotropy = np.concatenate([c.part_isotropy, voxels.isotropy[new]])
 
 
 # -- link bookkeeping --------------------------------------------------------------------------------------------------
@@ -362,6 +405,7 @@ def append_links(
     g_m: NDArray[np.float64],
     cells: NDArray[np.int64],
     weights: NDArray[np.float32],
+    length_m: NDArray[np.float64] | None = None,
 ) -> None:
     shape = grid.node_shape
     safe = np.where(weights[..., None] > 0, cells, 0)
@@ -372,3 +416,5 @@ def append_links(
     c.link_g_m = np.concatenate([c.link_g_m, g_m])
     c.link_cell = np.concatenate([c.link_cell, flat_cells.astype(np.int32)])
     c.link_weight = np.concatenate([c.link_weight, weights])
+    if c.link_length_m is not None and length_m is not None:
+        c.link_length_m = np.concatenate([c.link_length_m, length_m])

@@ -73,6 +73,8 @@ class Needle:
         radius_m: of metal and shaft alike.
         tip, cone_m: shape of the tip, and the length of a conical one.
         others_m: bare bands of other electrodes on the same shaft, (from, to) in metres behind the tip.
+        medium: factors on the conductivity along the axes of the tissue round it, for its near field; None if
+            isotropic.
     """
 
     tip_m: Vector
@@ -84,6 +86,7 @@ class Needle:
     cone_m: float = 0.0
     ahead_m: float = 0.0
     others_m: tuple[tuple[float, float], ...] = ()
+    medium: Vector | None = None
 
     @property
     def profile(self) -> Profile:

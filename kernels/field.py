@@ -124,6 +124,8 @@ def finish(member: Member) -> Solution:
         current_imbalance=abs(float(np.sum(currents))) / largest if largest > 0 else 0.0,
         power_imbalance=abs(delivered - power) / power if power > 0 else 0.0,
         dissipated_power_w=power,
+        tissue_share=None if found.tissue_share is None else found.tissue_share.astype(np.float32),
+        contact_drops_v=None if found.contact_drop_v is None else tuple(float(v) for v in found.contact_drop_v),
         newton_steps=tuple(member.newton_counts),
         cg_iterations=tuple(member.cg_counts),
         device=f"{device.platform}: {device.device_kind}",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .electrodes import Electrode, Needle
 from .grid import Grid
 from .nearfield import shape_function
+from .surfaces import normals
 
 SAMPLES = 3
 """Points per axis that measure the mean square of a voxel's near field."""
@@ -34,16 +35,30 @@ Shares = list[NDArray[np.float32]]
 class NearVoxels:
     """Some voxels near an electrode, and F in them.
 
+    With axis factors k (n, 3), squares of grad F are sums of k_a times its components' squares.
+
     Attributes:
         cells: sorted indices, flat over the node shape. true: mean square of grad F over the part of each outside metal
             and shaft. share: how large that part is. edges: the network's mean square of grad F over its open edges.
+        isotropy: the mean of |grad F|^2 over `true`.
     """
 
-    def __init__(self, grid: Grid, electrode: Electrode, cells: NDArray[np.int64], open_edge: Shares) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        electrode: Electrode,
+        cells: NDArray[np.int64],
+        open_edge: Shares,
+        factors: Floats | None = None,
+    ) -> None:
         self.grid, self.electrode, self.cells = grid, electrode, cells
         lower = np.stack(np.unravel_index(cells, grid.node_shape), axis=-1)
-        self.true, self.share = mean_square_gradient(grid, electrode, lower)
-        self.edges = edge_square(grid, electrode, lower, open_edge)
+        self.true, self.share = mean_square_gradient(grid, electrode, lower, factors)
+        self.edges = edge_square(grid, electrode, lower, open_edge, factors)
+        self.isotropy = np.ones(len(cells))
+        if factors is not None:
+            plain = mean_square_gradient(grid, electrode, lower, None)[0]
+            self.isotropy = np.where(self.true > 0, plain / np.where(self.true > 0, self.true, 1), 1)
 
     def spread(self, g_m: Floats, cell: NDArray[np.int32], weight: Floats) -> Floats:
         """Weights (n, 8) of links of conductance g_m in their voxels, from even ones."""
@@ -81,7 +96,9 @@ def near_shape(electrode: Electrode, points: Floats) -> Floats:
     return np.maximum(electrode.distance_m(points), 0)
 
 
-def edge_square(grid: Grid, electrode: Electrode, lower: NDArray[np.int64], open_edge: Shares) -> Floats:
+def edge_square(
+    grid: Grid, electrode: Electrode, lower: NDArray[np.int64], open_edge: Shares, factors: Floats | None
+) -> Floats:
     """The network's mean square of grad F over the edges of voxels given by their lower nodes (n, 3)."""
     spacing = np.asarray(grid.spacing_m)
     corner = np.asarray(list(product((0, 1), repeat=3)))
@@ -93,16 +110,22 @@ def edge_square(grid: Grid, electrode: Electrode, lower: NDArray[np.int64], open
             axis = int(np.argmax(step))
             start = lower + corner[i]
             share = open_edge[axis][start[:, 0], start[:, 1], start[:, 2]]
+            share = share if factors is None else share * factors[:, axis]
             square += 0.25 * share * (f[:, j] - f[:, i]) ** 2 / spacing[axis] ** 2
     return square
 
 
-def mean_square_gradient(grid: Grid, electrode: Electrode, lower: NDArray[np.int64]) -> tuple[Floats, Floats]:
+def mean_square_gradient(
+    grid: Grid, electrode: Electrode, lower: NDArray[np.int64], factors: Floats | None
+) -> tuple[Floats, Floats]:
     """Mean square of grad F over the part of each voxel outside metal and shaft (0 where there is none), and the share
     of the voxel that this part is."""
-    if not isinstance(electrode, Needle):
-        return np.ones(len(lower)), np.ones(len(lower))  # F is a distance
     spacing = np.asarray(grid.spacing_m)
+    if not isinstance(electrode, Needle):  # F is a distance
+        if factors is None:
+            return np.ones(len(lower)), np.ones(len(lower))
+        middles: Floats = (lower.astype(np.float64) + 0.5) * spacing
+        return np.sum(factors * normals(electrode, middles, grid) ** 2, axis=1), np.ones(len(lower))
     steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
     # where the metal leaves too little of a voxel for the samples inside, the corners speak for it
     inner, corners = (np.asarray(list(product(t, repeat=3))) for t in (steps, (0.02, 0.98)))
@@ -116,7 +139,8 @@ def mean_square_gradient(grid: Grid, electrode: Electrode, lower: NDArray[np.int
             move = np.zeros(3)
             move[axis] = 0.01 * spacing[axis]
             ahead, behind = shape_function(electrode, points + move), shape_function(electrode, points - move)
-            square += ((ahead - behind) / (2 * move[axis])) ** 2
+            part = ((ahead - behind) / (2 * move[axis])) ** 2
+            square += part if factors is None else part * factors[:, axis, None]
         total += np.sum(square * outside, axis=1)
         count += outside.sum(axis=1)
         share = np.maximum(share, outside.mean(axis=1) if offsets is inner else 0)

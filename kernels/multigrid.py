@@ -1,9 +1,10 @@
 """One V-cycle of geometric multigrid for the network at frozen conductivity: the preconditioner of `pcg`.
 
 Node-centred coarsening by two, trilinear interpolation P and its transpose, coarse networks assembled anew from voxel
-means of sigma; the conductance of links to electrodes is carried down by P^T. Smoothing is two steps of Jacobi with
-Chebyshev weights, in reverse order after the coarse correction, so that the cycle is symmetric. On the coarsest grid
-runs a fixed number of steps of the Chebyshev iteration. Nothing here branches on data.
+means of sigma (along each axis, where it depends on direction); the conductance of links to electrodes is carried down
+by P^T. Smoothing is two steps of Jacobi with Chebyshev weights, in reverse order after the coarse correction, so that
+the cycle is symmetric. On the coarsest grid runs a fixed number of steps of the Chebyshev iteration. Nothing here
+branches on data.
 
 Reference: Briggs, Henson, McCormick, A Multigrid Tutorial, 2000; Adams et al. 2003, J Comput Phys 188:593 (polynomial
 smoothers).
@@ -19,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .layout import Layout
-from .network import Operator, network_diagonal
+from .network import Operator, State, network_diagonal
 
 Nodes = Float[Array, " n"]
 OtherNodes = Float[Array, " m"]
@@ -48,18 +49,20 @@ def smoothing_weights() -> list[float]:
     return [float(1 / r) for r in roots]
 
 
-def build_levels(levels: Levels, op: Operator, sigma: Nodes, spacing_m: Float[Array, "3"]) -> list[Level]:
-    """The networks of all levels, finest first. sigma: per voxel, in the operator's precision."""
+def build_levels(levels: Levels, op: Operator, state: State, spacing_m: Float[Array, "3"]) -> list[Level]:
+    """The networks of all levels, finest first, in the operator's precision."""
+    dtype = op.diagonal.dtype
+    sigma = [s.astype(dtype) for s in state.sigma_axes]
     lay, factors = levels[0]
     out = [finest_level(lay, op)]
-    leak = jnp.zeros_like(sigma).at[op.link_node].add(op.link_conductance) * op.free
+    leak = jnp.zeros_like(sigma[0]).at[op.link_node].add(op.link_conductance) * op.free
     free = op.free
-    spacing = spacing_m.astype(sigma.dtype)
+    spacing = spacing_m.astype(dtype)
     for coarse, next_factors in levels[1:]:
-        sigma = coarsen_voxels(sigma, lay, factors)
+        sigma = [coarsen_voxels(s, lay, factors) for s in sigma]
         leak = restrict(leak, lay, factors)
         free = inject(free, lay, factors)
-        spacing = spacing * jnp.asarray(factors, sigma.dtype)
+        spacing = spacing * jnp.asarray(factors, dtype)
         out.append(barrier(coarse_level(coarse, sigma, leak, free, spacing)))
         lay, factors = coarse, next_factors
     return out
@@ -72,10 +75,11 @@ def finest_level(lay: Layout, op: Operator) -> Level:
     return level_of(lay, edge, op.diagonal, op.free)
 
 
-def coarse_level(lay: Layout, sigma: Nodes, leak: Nodes, free: Nodes, spacing: Float[Array, "3"]) -> Level:
+def coarse_level(lay: Layout, sigma: list[Nodes], leak: Nodes, free: Nodes, spacing: Float[Array, "3"]) -> Level:
+    """sigma: of each voxel; one array for all axes, or one for each."""
     volume, weight = jnp.prod(spacing), 0.25 / spacing**2
-    sigma_extended = lay.extend(sigma)
-    edge = [volume * weight[a] * lay.edge_sum(sigma_extended, a) for a in range(3)]
+    extended = [lay.extend(s) for s in sigma] * (3 // len(sigma))
+    edge = [volume * weight[a] * lay.edge_sum(extended[a], a) for a in range(3)]
     diagonal = network_diagonal(lay, edge) + leak
     free_extended = lay.extend(free)
     edge = [g * free * lay.take(free_extended, s) for g, s in zip(edge, lay.strides, strict=True)]

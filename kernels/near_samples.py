@@ -70,7 +70,7 @@ class NearSamples:
     def field_v_per_m(self, solution: Solution) -> NDArray[np.float32]:
         """|E| (V/m) at all points of the voxels, shape (voxels, NEAR_POINTS^3)."""
         square = np.zeros(self.outside.shape)
-        square[self.far] = self.smooth.square(solution.potential_v)
+        square[self.far] = self.smooth.square(solution)
         for near in self.near:
             square[near.voxel, near.place] = near.square(solution)
         return np.sqrt(square).astype(np.float32)
@@ -85,7 +85,7 @@ class SmoothInVoxels:
     """`points.smooth_gradient` at the points of some voxels, given by their lower nodes (n, 3)."""
 
     def __init__(self, problem: FieldProblem, lower: NDArray[np.int64]) -> None:
-        self.spacing_m = problem.grid.spacing_m
+        self.spacing_m, self.lower = problem.grid.spacing_m, lower
         self.node = np.ravel_multi_index((lower[:, 0], lower[:, 1], lower[:, 2]), problem.grid.node_shape)
         _, ny, nz = problem.grid.node_shape
         self.strides = (ny * nz, nz, 1)
@@ -93,19 +93,29 @@ class SmoothInVoxels:
         self.same = [[same_tissue(problem, lower, axis, -1), same_tissue(problem, lower, axis, 1)] for axis in range(3)]
         self.weights = [smooth_weights(axis) for axis in range(3)]
 
-    def square(self, potential_v: Floats) -> Floats:
-        """|grad phi|^2, shape (n, NEAR_POINTS^3)."""
-        phi = np.ascontiguousarray(potential_v).reshape(-1)
+    def square(self, solution: Solution) -> Floats:
+        """|grad phi|^2 in the tissue, shape (n, NEAR_POINTS^3)."""
+        phi = np.ascontiguousarray(solution.potential_v).reshape(-1)
         out = np.zeros((len(self.node), NEAR_POINTS**3))
         for axis, h in enumerate(self.spacing_m):
             before, behind = self.same[axis]
-            here = self.differences(phi, axis, 0)
+            here = self.differences(phi, axis, 0) * self.share(solution, axis, 0, slice(None))
             slope = np.zeros_like(here)
-            slope[before] += here[before] - self.differences(phi, axis, -1, before)
-            slope[behind] += self.differences(phi, axis, 1, behind) - here[behind]
+            earlier = self.differences(phi, axis, -1, before) * self.share(solution, axis, -1, before)
+            later = self.differences(phi, axis, 1, behind) * self.share(solution, axis, 1, behind)
+            slope[before] += here[before] - earlier
+            slope[behind] += later - here[behind]
             slope /= np.maximum(before.astype(float) + behind, 1)[:, None]
             out += (np.concatenate([here, slope], axis=1) @ (self.weights[axis] / h)) ** 2
         return out
+
+    def share(self, solution: Solution, axis: int, step: int, which: NDArray[np.bool_] | slice) -> Floats | float:
+        """Of the drop over the voxels `step` further along an axis in their tissue; shape (n, 1)."""
+        if solution.tissue_share is None:
+            return 1.0
+        voxel = self.lower[which].copy()
+        voxel[:, axis] += step
+        return solution.tissue_share[axis][tuple(voxel.T)][:, None].astype(np.float64)
 
     def differences(self, phi: Floats, axis: int, step: int, which: NDArray[np.bool_] | slice = slice(None)) -> Floats:
         """Of the 4 edges along an axis of the voxels `step` further along it; shape (n, 4)."""

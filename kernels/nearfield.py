@@ -28,6 +28,7 @@ from scipy.special import ellipkm1
 
 from .electrodes import Needle, along_and_across
 from .profiles import Profile, Solid, TipShape
+from .stretch import stretch
 
 Floats = NDArray[np.float64]
 
@@ -81,7 +82,10 @@ def shape_function(needle: Needle, points: Floats) -> Floats:
 
     Zero inside metal. Relative error about 1 %, and 1e-3 within a few radii of the barrel.
     """
-    along, across = along_and_across(points, np.asarray(needle.tip_m), np.asarray(needle.direction))
+    if needle.medium is None:
+        along, across = along_and_across(points, np.asarray(needle.tip_m), np.asarray(needle.direction))
+    else:
+        needle, along, across = stretch(needle, points)
     return table_of(proportions_of(needle))(across / needle.radius_m, along / needle.radius_m)
 
 

@@ -6,6 +6,7 @@ Networks are built as numpy arrays, so that those of several problems can be sta
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +18,15 @@ from numpy.typing import NDArray
 
 from .conductivity import ConductivityLaw, conductivity, law_kinds, law_table
 from .coupling import Couplings, couple
+from .directions import specialise, voxel_factors
 from .electrodes import Electrode
 from .grid import Grid
 from .layout import Layout, level_layouts
 from .multigrid import Levels
 from .network import Network
 from .problem import FieldProblem
+from .series import Pairs, Split
+from .surfaces import CrossedEdges
 
 MOST_GRIDS = 3
 """At most this many grids, each twice as coarse as the next."""
@@ -39,7 +43,9 @@ class Sizes:
     Attributes:
         links, parts: `bucket` of the numbers of links and of voxels with a fill.
         rows: of the law table.
-        warm: whether there is a warmth.
+        warm: whether there is a warmth. directed: whether there are axis factors.
+        split, pairs: `bucket` of the numbers of voxels with something in series, 0 for none, and of edges across
+        sheets.
         kinds: conductivity.law_kinds.
     """
 
@@ -47,6 +53,9 @@ class Sizes:
     parts: int
     rows: int
     warm: bool
+    directed: bool
+    split: int
+    pairs: int
     kinds: tuple[int, ...]
 
     @staticmethod
@@ -57,6 +66,9 @@ class Sizes:
             parts=max(bucket(len(g.couplings.part_cell)) for g in grids),
             rows=max(-(-len(g.laws) // TABLE_ROWS) * TABLE_ROWS for g in grids),
             warm=any(g.problem.warmth is not None for g in grids),
+            directed=any(g.problem.axis_factors is not None for g in grids),
+            split=max(bucket(g.split_cells) if g.problem.resistive else 0 for g in grids),
+            pairs=max(bucket(g.crossed_edges) for g in grids),
             kinds=law_kinds(tuple(law for g in grids for law in g.laws)),
         )
 
@@ -89,7 +101,11 @@ class NestedGrid:
 
     def __init__(self, problem: FieldProblem) -> None:
         self.problem = problem
-        self.couplings: Couplings = couplings_of(problem.grid, problem.electrodes)
+        medium = None if problem.axis_factors is None else Medium(problem)
+        contacts = any(problem.contact_ohm_m2 or ())
+        self.couplings: Couplings = specialise(
+            problem, couplings_of(problem.grid, problem.electrodes, medium, contacts)
+        )
         self.levels: Levels = level_layouts(problem.grid.shape)
         self.layout: Layout = self.levels[0][0]
         self.floating_mask = np.asarray([v is None for v in problem.potentials_v])
@@ -102,6 +118,16 @@ class NestedGrid:
     @property
     def floating_count(self) -> int:
         return int(self.floating_mask.sum())
+
+    @property
+    def split_cells(self) -> int:
+        cells = self.couplings.split_cell
+        return 0 if cells is None else len(cells)
+
+    @property
+    def crossed_edges(self) -> int:
+        crossed = self.couplings.crossed
+        return 0 if crossed is None else len(crossed.low)
 
     @property
     def kinds(self) -> tuple[int, ...]:
@@ -141,8 +167,41 @@ class NestedGrid:
             "part_cell": fill(self.reindex(c.part_cell), sizes.parts),
             "part_inverse": fill(1 / c.part_fill - 1, sizes.parts) + 1,
             "floating": self.floating_mask.astype(np.float32),
+            "axis_factors": self.build_factors(sizes.rows) if sizes.directed else None,
+            "split": self.build_split(sizes) if sizes.split else None,
         }
         return Network(**arrays)
+
+    def build_factors(self, rows: int) -> NDArray[np.float64]:
+        """Axis factors of the table's rows."""
+        out = np.ones((rows, 3))
+        if self.problem.axis_factors is not None:
+            out[: len(self.problem.laws)] = self.problem.axis_factors
+        return out
+
+    def build_split(self, sizes: Sizes) -> Split:
+        """What is in series with tissue, in padded indices; the padding stands for the last voxel, which is empty."""
+        c, crossed = self.couplings, self.couplings.crossed or CrossedEdges.none()
+        cells = np.zeros(0, np.int32) if c.split_cell is None else c.split_cell
+        cell = np.full(sizes.split, self.layout.n - 1, np.int32)
+        cell[: len(cells)] = self.reindex(cells)
+        ohm_m = np.zeros((0, 8)) if c.link_ohm_m is None else c.link_ohm_m
+        pairs: dict[str, Any] = {
+            "low": fill(self.reindex(crossed.low), sizes.pairs),
+            "high": fill(self.reindex(crossed.high), sizes.pairs),
+            "axis": fill(np.eye(3)[crossed.axis], sizes.pairs),
+            "g_m": fill(crossed.g_m, sizes.pairs),
+            "cell": fill(self.reindex(crossed.cell), sizes.pairs),
+            "weight": fill(crossed.weight, sizes.pairs),
+            "ohm_m": fill(crossed.ohm_m, sizes.pairs),
+            "place": places(cells, crossed.cell, crossed.weight, (sizes.pairs, 8), sizes.split),
+        }
+        arrays: dict[str, Any] = {
+            "cell": cell,
+            "link_ohm_m": fill(ohm_m, sizes.links),
+            "link_place": places(cells, c.link_cell, c.link_weight, (sizes.links, 8), sizes.split),
+        }
+        return Split(**arrays, pairs=Pairs(**pairs))
 
     def find_scale(self) -> float:
         """Norm (A) of what the driven electrodes push into tissue at rest when all free nodes are at the middle
@@ -155,7 +214,8 @@ class NestedGrid:
         if self.problem.warmth is not None:
             sigma = sigma * self.problem.warmth[clipped]
         drop = self.middle_v - self.volts()[c.link_electrode]
-        current = c.link_g_m * np.sum(c.link_weight * sigma, axis=1) * drop
+        share = 1.0 if c.link_ohm_m is None else 1 / (1 + sigma * c.link_ohm_m)
+        current = c.link_g_m * np.sum(c.link_weight * sigma * share, axis=1) * drop
         return float(np.linalg.norm(np.bincount(c.link_node, current))) or 1.0
 
     def volts(self) -> NDArray[np.float64]:
@@ -211,9 +271,40 @@ class NestedGrid:
 
 
 @functools.lru_cache(maxsize=8)
-def couplings_of(grid: Grid, electrodes: tuple[Electrode, ...]) -> Couplings:
+def couplings_of(
+    grid: Grid, electrodes: tuple[Electrode, ...], medium: Medium | None = None, contacts: bool = False
+) -> Couplings:
     """`couple`, kept for the next pulse through the same electrodes; never changed afterwards."""
-    return couple(grid, electrodes)
+    return couple(grid, electrodes, None if medium is None else voxel_factors(medium.problem), contacts)
+
+
+class Medium:
+    """Anisotropic tissue as a key: equal where the factors of all voxels are."""
+
+    def __init__(self, problem: FieldProblem) -> None:
+        self.problem = problem
+        self.key = (problem.axis_factors, hashlib.sha256(problem.tissue.tobytes()).digest())
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Medium) and self.key == other.key
+
+
+def places(
+    cells: NDArray[np.int32],
+    wanted: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    shape: tuple[int, int],
+    nowhere: int,
+) -> NDArray[np.int32]:
+    """Where voxels stand among sorted ones, padded; `nowhere` for those that are not there or have no weight."""
+    out = np.full(shape, nowhere, np.int32)
+    if len(cells):
+        found = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
+        out[: len(wanted)] = np.where((cells[found] == wanted) & (weight != 0), found, nowhere)
+    return out
 
 
 def bucket(links: int) -> int:

@@ -8,6 +8,8 @@ Discrete energy  W = sum_c V_c U(q_c),  U'(q) = sigma(sqrt q) / 2, with the mean
 gradient is a 7-point network with edge conductance V/(4 h_a^2) k_e sum of the 4
 voxels' sigma, plus the links; its Hessian is that network plus the rank-one term 2 V sigma'(q_c) b_c b_c^T per voxel,
 b_c = grad q_c / 2. E sigma(E) increasing makes it positive definite.
+Axis factors (directions.py) weigh the three parts of q and make a conductivity for each axis; links and edges in series
+with contacts and sheets carry shares of their drop in b_c (series.py).
 Unknowns: phi at free nodes (`free` is 0 at metal nodes; a node where no voxel conducts has an empty row and stays as it
 is), and the potential of floating electrodes. Everything here is traced by jax.jit; arrays are flat (layout.py).
 """
@@ -22,6 +24,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from .conductivity import sigma_and_slope
 from .layout import Layout
+from .series import Pairs, Split, solve_split
 
 Nodes = Float[Array, " n"]
 Voltages = Float[Array, " electrodes"]
@@ -37,6 +40,8 @@ class Network(NamedTuple):
         open_edge: per axis. free: 1 at unknown nodes, else 0.
         link_*: as in coupling.Couplings, padded with g = 0. part_*: voxels with a fill w, and 1 / w. floating: 1
             for electrodes that float, else 0.
+        axis_factors: factors on sigma along the axes for each row of the table; None where all tissue is isotropic.
+        split: voxels in series with contacts or sheets, or None.
     """
 
     spacing_m: Float[Array, "3"]
@@ -53,6 +58,12 @@ class Network(NamedTuple):
     part_cell: Int[Array, " parts"]
     part_inverse: Float[Array, " parts"]
     floating: Voltages
+    axis_factors: Float[Array, "t 3"] | None = None
+    split: Split | None = None
+
+    @property
+    def plain(self) -> bool:
+        return self.axis_factors is None and self.split is None
 
     @property
     def volume_m3(self) -> Float[Array, ""]:
@@ -64,9 +75,19 @@ class Network(NamedTuple):
         return 0.25 / self.spacing_m**2
 
 
+class SplitState(NamedTuple):
+    """Of links and pairs with something in series: what of their drop is in each voxel's tissue. pair_drop: high -
+    low."""
+
+    link_share: Float[Array, "links 8"]
+    pair_share: Float[Array, "pairs 8"]
+    pair_drop: Float[Array, " pairs"]
+    pair_conductance: Float[Array, " pairs"]
+
+
 class State(NamedTuple):
     """The network at one potential: q is already divided by the fill. `drop` are edge differences times open share,
-    `link_drop` phi_i - V_k."""
+    `link_drop` phi_i - V_k. `factors`: axis factors of each voxel, or None."""
 
     q: Nodes
     sigma: Nodes
@@ -76,6 +97,13 @@ class State(NamedTuple):
     link_conductance: Links
     residual: Nodes
     electrode_current: Voltages
+    factors: tuple[Nodes, Nodes, Nodes] | None = None
+    split: SplitState | None = None
+
+    @property
+    def sigma_axes(self) -> list[Nodes]:
+        """Conductivity along each axis; one array for all where they are the same."""
+        return [self.sigma] if self.factors is None else [k * self.sigma for k in self.factors]
 
 
 def evaluate(lay: Layout, kinds: tuple[int, ...], net: Network, phi: Nodes, volts: Voltages) -> State:
@@ -85,26 +113,91 @@ def evaluate(lay: Layout, kinds: tuple[int, ...], net: Network, phi: Nodes, volt
     drop = [d * k for d, k in zip(differences, net.open_edge, strict=True)]
     link_drop = phi[net.link_node] - volts[net.link_electrode]
     edges = [e * d for e, d in zip(drop, differences, strict=True)]
-    q = weight[0] * lay.voxel_sum(edges[0], 0)
-    q = q + weight[1] * lay.voxel_sum(edges[1], 1) + weight[2] * lay.voxel_sum(edges[2], 2)
+    axis_q = [weight[a] * lay.voxel_sum(edges[a], a) for a in range(3)]
+    factors = voxel_factors(net)
+    weighted = axis_q if factors is None else [k * part for k, part in zip(factors, axis_q, strict=True)]
+    q = weighted[0] + weighted[1] + weighted[2]
     link_q = (net.link_g_m / volume * link_drop**2)[:, None] * net.link_weight
     # a clipped negative leak may not turn a mean square negative
     q = jnp.maximum(q.at[net.link_cell].add(link_q), 0).at[net.part_cell].multiply(net.part_inverse)
     sigma, slope = sigma_and_slope(q, net.tissue, net.table, kinds)
     if net.warmth is not None:
         sigma, slope = sigma * net.warmth, slope * net.warmth
-    sigma_extended = lay.extend(sigma)
-    flows = [volume * weight[a] * lay.edge_sum(sigma_extended, a) * drop[a] for a in range(3)]
-    link_conductance = net.link_g_m * jnp.sum(net.link_weight * sigma[net.link_cell], axis=1)
+    split = None
+    if net.split is not None:
+        q, sigma, slope, split = with_series(net, net.split, kinds, phi, weighted, link_q, sigma, slope, q)
+    axes = [sigma] if factors is None else [k * sigma for k in factors]
+    extended = [lay.extend(s) for s in axes] * (3 // len(axes))
+    flows = [volume * weight[a] * lay.edge_sum(extended[a], a) * drop[a] for a in range(3)]
+    link_weight = net.link_weight
+    if split is not None:
+        link_weight = link_weight * split.link_share
+    link_conductance = net.link_g_m * jnp.sum(link_weight * sigma[net.link_cell], axis=1)
     link_current = link_conductance * link_drop
-    residual = lay.outflow(flows).at[net.link_node].add(link_current) * net.free
+    outflow = lay.outflow(flows).at[net.link_node].add(link_current)
+    if net.split is not None and split is not None:
+        outflow = add_pairs(outflow, net.split.pairs, split.pair_conductance * split.pair_drop)
+    residual = outflow * net.free
     electrode_current = jnp.zeros_like(volts).at[net.link_electrode].add(-link_current)
-    return State(q, sigma, slope, drop, link_drop, link_conductance, residual, electrode_current)
+    return State(q, sigma, slope, drop, link_drop, link_conductance, residual, electrode_current, factors, split)
+
+
+def voxel_factors(net: Network) -> tuple[Nodes, Nodes, Nodes] | None:
+    """Axis factors of each voxel; None where all tissue is isotropic."""
+    if net.axis_factors is None:
+        return None
+    x, y, z = (net.axis_factors[:, a][net.tissue] for a in range(3))
+    return x, y, z
+
+
+def add_pairs(out: Nodes, pairs: Pairs, flow: Float[Array, " pairs"]) -> Nodes:
+    """Outflow with that of pairs, `flow` rising from low to high."""
+    return out.at[pairs.low].add(-flow).at[pairs.high].add(flow)
+
+
+def with_series(
+    net: Network,
+    split: Split,
+    kinds: tuple[int, ...],
+    phi: Nodes,
+    axis_q: list[Nodes],
+    link_q: Float[Array, "links 8"],
+    sigma: Nodes,
+    slope: Nodes,
+    q: Nodes,
+) -> tuple[Nodes, Nodes, Nodes, SplitState]:
+    """q, sigma and slope with the split voxels' own, and the shares of their links and pairs."""
+    pairs = split.pairs
+    pair_drop = phi[pairs.high] - phi[pairs.low]
+    pair_q = (pairs.g_m / net.volume_m3 * pair_drop**2)[:, None] * pairs.weight
+    inverse = jnp.ones_like(q).at[net.part_cell].multiply(net.part_inverse)
+    edge_q = (axis_q[0][split.cell] + axis_q[1][split.cell] + axis_q[2][split.cell]) * inverse[split.cell]
+    cell = jnp.concatenate([net.link_cell, pairs.cell])
+    element_q = jnp.concatenate([link_q, pair_q]) * inverse[cell]
+    ohm_m = jnp.concatenate([split.link_ohm_m, pairs.ohm_m])
+    place = jnp.concatenate([split.link_place, pairs.place])
+    warmth = None if net.warmth is None else net.warmth[split.cell]
+    found = solve_split(kinds, net.table, net.tissue[split.cell], warmth, edge_q, element_q, ohm_m, place)
+    q, sigma = q.at[split.cell].set(found.q), sigma.at[split.cell].set(found.sigma)
+    slope = slope.at[split.cell].set(found.slope)
+    share = 1 / (1 + sigma[cell] * ohm_m)
+    links = len(net.link_cell)
+    conductance = pairs.g_m * jnp.sum(pairs.weight * share[links:] * sigma[pairs.cell], axis=1)
+    return q, sigma, slope, SplitState(share[:links], share[links:], pair_drop, conductance)
+
+
+class PairTerms(NamedTuple):
+    """Pairs in the rank-one terms, the slope g (phi_j - phi_i) / V."""
+
+    pairs: Pairs
+    weight: Float[Array, "pairs 8"]
+    slope: Float[Array, " pairs"]
 
 
 class Operator(NamedTuple):
     """The Newton matrix at a state, in the inner precision. Voxel and edge factors carry all of the geometry.
 
+    `factors`: axis factors of each voxel, or None. `pairs`: edges across sheets, or None.
     `edge`: conductances of edges between free nodes. `diagonal`: of the network, links and edges to metal included.
     `drop`: edge differences / (4 h^2). `curvature`: 2 V sigma'(q). `link_*`: conductance, and g (phi_i - V_k) / V.
     """
@@ -121,16 +214,23 @@ class Operator(NamedTuple):
     link_slope: Links
     free: Nodes
     floating: Voltages
+    factors: tuple[Nodes, Nodes, Nodes] | None = None
+    pairs: PairTerms | None = None
 
 
 def linearise(lay: Layout, net: Network, state: State, dtype: jnp.dtype) -> Operator:
     """The Newton matrix of `evaluate` at a state."""
     weight, volume = net.edge_weight, net.volume_m3
-    sigma_extended = lay.extend(state.sigma.astype(dtype))
+    sigma = [s.astype(dtype) for s in state.sigma_axes]
+    extended = [lay.extend(s) for s in sigma] * (3 // len(sigma))
     edge = []
     for a in range(3):
         factor = (volume * weight[a]).astype(dtype)
-        edge.append(factor * lay.edge_sum(sigma_extended, a) * net.open_edge[a].astype(dtype))
+        edge.append(factor * lay.edge_sum(extended[a], a) * net.open_edge[a].astype(dtype))
+    link_weight, pairs = net.link_weight, None
+    if net.split is not None and state.split is not None:
+        link_weight = link_weight * state.split.link_share**2
+        edge, pairs = linearise_pairs(edge, net.split.pairs, state.split, volume, dtype)
     link_conductance = state.link_conductance.astype(dtype)
     diagonal = network_diagonal(lay, edge).at[net.link_node].add(link_conductance)
     x, y, z = (jax.lax.optimization_barrier((weight[a] * state.drop[a]).astype(dtype)) for a in range(3))
@@ -142,12 +242,29 @@ def linearise(lay: Layout, net: Network, state: State, dtype: jnp.dtype) -> Oper
         link_node=net.link_node,
         link_electrode=net.link_electrode,
         link_cell=net.link_cell,
-        link_weight=net.link_weight.astype(dtype),
+        link_weight=link_weight.astype(dtype),
         link_conductance=link_conductance,
         link_slope=(net.link_g_m / volume * state.link_drop).astype(dtype),
         free=net.free.astype(dtype),
         floating=net.floating.astype(dtype),
+        factors=None if state.factors is None else as_type(state.factors, dtype),
+        pairs=pairs,
     )
+
+
+def as_type(arrays: tuple[Nodes, Nodes, Nodes], dtype: jnp.dtype) -> tuple[Nodes, Nodes, Nodes]:
+    x, y, z = (a.astype(dtype) for a in arrays)
+    return x, y, z
+
+
+def linearise_pairs(
+    edge: list[Nodes], pairs: Pairs, split: SplitState, volume: Float[Array, ""], dtype: jnp.dtype
+) -> tuple[list[Nodes], PairTerms]:
+    """The edges with the pairs' conductances, and the pairs' part in the rank-one terms."""
+    conductance = split.pair_conductance.astype(dtype)[:, None] * pairs.axis.astype(dtype)
+    edge = [g.at[pairs.low].add(conductance[:, a]) for a, g in enumerate(edge)]
+    weight = (pairs.weight * split.pair_share**2).astype(dtype)
+    return edge, PairTerms(pairs, weight, (pairs.g_m / volume * split.pair_drop).astype(dtype))
 
 
 def network_diagonal(lay: Layout, edge: list[Nodes]) -> Nodes:
@@ -162,13 +279,23 @@ def apply_newton(lay: Layout, op: Operator, v: Nodes, u: Voltages) -> tuple[Node
     dv = lay.differences(v)
     link_v = v[op.link_node] - u[op.link_electrode]
     slope = [d * e for d, e in zip(op.drop, dv, strict=True)]
-    b = lay.voxel_sum(slope[0], 0) + lay.voxel_sum(slope[1], 1) + lay.voxel_sum(slope[2], 2)
+    sums = [lay.voxel_sum(slope[a], a) for a in range(3)]
+    if op.factors is not None:
+        sums = [k * part for k, part in zip(op.factors, sums, strict=True)]
+    b = sums[0] + sums[1] + sums[2]
     b = b.at[op.link_cell].add((op.link_slope * link_v)[:, None] * op.link_weight)
+    if op.pairs is not None:
+        pair_v = v[op.pairs.pairs.high] - v[op.pairs.pairs.low]
+        b = b.at[op.pairs.pairs.cell].add((op.pairs.slope * pair_v)[:, None] * op.pairs.weight)
     t = jax.lax.optimization_barrier(op.curvature * b)
-    t_extended = lay.extend(t)
-    flows = [op.edge[a] * dv[a] + op.drop[a] * lay.edge_sum(t_extended, a) for a in range(3)]
+    extended = [lay.extend(t)] * 3 if op.factors is None else [lay.extend(k * t) for k in op.factors]
+    flows = [op.edge[a] * dv[a] + op.drop[a] * lay.edge_sum(extended[a], a) for a in range(3)]
     link_t = jnp.sum(op.link_weight * t[op.link_cell], axis=1)
     link_flow = op.link_conductance * link_v + op.link_slope * link_t
-    out_v = lay.outflow(flows).at[op.link_node].add(link_flow) * op.free
+    out_v = lay.outflow(flows).at[op.link_node].add(link_flow)
+    if op.pairs is not None:
+        pair_t = jnp.sum(op.pairs.weight * t[op.pairs.pairs.cell], axis=1)
+        out_v = add_pairs(out_v, op.pairs.pairs, op.pairs.slope * pair_t)
+    out_v = out_v * op.free
     out_u = jnp.zeros_like(u).at[op.link_electrode].add(-link_flow) * op.floating
     return out_v, out_u

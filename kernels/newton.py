@@ -136,7 +136,7 @@ def slope(r_v: Nodes, r_u: Voltages, d_v: Nodes, d_u: Voltages) -> Float[Array, 
 
 def preconditioner(levels: Levels, floating: int, op: Operator, state: State, net: Network):
     """(r_v, r_u) -> approximate solution, symmetric positive definite."""
-    networks: list[Level] = build_levels(levels, op, state.sigma.astype(op.diagonal.dtype), net.spacing_m)
+    networks: list[Level] = build_levels(levels, op, state, net.spacing_m)
     if not floating:
         return lambda r_v, r_u: (v_cycle(levels, networks, r_v), jnp.zeros_like(r_u))
     index = jnp.flatnonzero(net.floating, size=floating)

@@ -4,8 +4,9 @@ Away from metal each component of E comes from the voxel's 4 edges along it: bil
 slope of the neighbouring voxels of the same tissue (none across an interface, where the normal component jumps).
 
 Within `NEAR` voxels of a conductor's surface the potential is written as phi = V + c F with F the near field that
-vanishes on the surface (for needles nearfield.py; otherwise the distance) and c a smooth function
-interpolated between the nodes. There |E| of a needle's 1/r field is right to a few per cent at a fraction of a voxel.
+vanishes on the surface and V the metal's potential, behind a contact resistance the tissue's mean one there (for
+needles nearfield.py; otherwise the distance) and c a smooth function interpolated between the nodes. There |E| of a
+needle's 1/r field is right to a few per cent at a fraction of a voxel.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class PointSet:
     def field_v_per_m(self, solution: Solution) -> NDArray[np.float64]:
         """|E| (V/m) at the points, of their shape."""
         gradient = np.empty_like(self.points)
-        gradient[self.far] = smooth_gradient(self.problem, solution.potential_v, self.points[self.far])
+        far = self.points[self.far]
+        gradient[self.far] = smooth_gradient(self.problem, solution.potential_v, far, solution.tissue_share)
         for index, near in self.near:
             gradient[index] = near.gradient(solution)
         return np.sqrt(np.einsum("ni,ni->n", gradient, gradient)).reshape(self.shape)
@@ -80,8 +82,17 @@ class PointSet:
         return value.reshape(self.shape)
 
 
-def smooth_gradient(problem: FieldProblem, phi: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Edge differences, bilinear across; linear along from neighbours in the same tissue; points and result (n, 3)."""
+def smooth_gradient(
+    problem: FieldProblem,
+    phi: NDArray[np.float64],
+    p: NDArray[np.float64],
+    share: NDArray[np.float32] | None = None,
+) -> NDArray[np.float64]:
+    """Edge differences, bilinear across; linear along from neighbours in the same tissue; points and result (n, 3).
+
+    Args:
+        share: of each voxel's drop along each axis in its tissue (Solution.tissue_share).
+    """
     x = p / np.asarray(problem.grid.spacing_m)
     last = np.asarray(problem.grid.shape) - 1
     cell = np.clip(np.floor(x).astype(int), 0, last)
@@ -89,16 +100,21 @@ def smooth_gradient(problem: FieldProblem, phi: NDArray[np.float64], p: NDArray[
     out = np.empty_like(p)
     own = problem.tissue[tuple(cell.T)]
     for a in range(3):
-        here = _edge_mean(phi, cell, s, a)
+        here = _edge_mean(phi, cell, s, a) * _in_tissue(share, a, cell)
         slope, sides = np.zeros(len(p)), np.zeros(len(p))
         for sign in (-1, 1):
             other = cell.copy()
             other[:, a] = np.clip(other[:, a] + sign, 0, last[a])
             same = (other[:, a] != cell[:, a]) & (problem.tissue[tuple(other.T)] == own)
-            slope += np.where(same, sign * (_edge_mean(phi, other, s, a) - here), 0)
+            there = _edge_mean(phi, other, s, a) * _in_tissue(share, a, other)
+            slope += np.where(same, sign * (there - here), 0)
             sides += same
         out[:, a] = (here + (s[:, a] - 0.5) * slope / np.maximum(sides, 1)) / problem.grid.spacing_m[a]
     return out
+
+
+def _in_tissue(share: NDArray[np.float32] | None, a: int, cell: NDArray[np.int64]) -> NDArray[np.float32] | float:
+    return 1.0 if share is None else share[a][tuple(cell.T)]
 
 
 def _edge_mean(
@@ -158,7 +174,7 @@ class NearField:
     def smooth_factor(self, solution: Solution) -> NDArray[np.float64]:
         """c at the nodes of the box."""
         known = self.known
-        rise = solution.potential_v[self.box] - solution.electrode_potentials_v[self.k]
+        rise = solution.potential_v[self.box] - solution.surface_potential_v(self.k)
         c = np.where(known, rise / np.where(known, self.node_shape_value, 1), 0)
         for _ in range(FURTHEST_EXTRAPOLATION + int(np.ceil(half_width_m(self.electrode) / self.spacing.min()))):
             total, count = np.zeros_like(c), np.zeros_like(c)
@@ -172,7 +188,7 @@ class NearField:
 
     def value(self, solution: Solution) -> NDArray[np.float64]:
         c, _ = trilinear(self.smooth_factor(solution), self.x)
-        return solution.electrode_potentials_v[self.k] + c * self.value_at_points
+        return solution.surface_potential_v(self.k) + c * self.value_at_points
 
     def gradient(self, solution: Solution) -> NDArray[np.float64]:
         """grad phi = F grad c + c grad F."""

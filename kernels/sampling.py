@@ -104,17 +104,21 @@ def regular_field(problem: FieldProblem, solution: Solution) -> Float[Array, "8 
     """|E| at the 8 points a quarter of the way into each voxel, shape (8, voxels), V/m."""
     spacing = jnp.asarray(problem.grid.spacing_m, jnp.float32)
     potential = (solution.potential_v - np.mean(solution.electrode_potentials_v)).astype(np.float32)
-    return _eight_fields(jnp.asarray(potential), jnp.asarray(problem.tissue), spacing)
+    share = None if solution.tissue_share is None else jnp.asarray(solution.tissue_share)
+    return _eight_fields(jnp.asarray(potential), jnp.asarray(problem.tissue), spacing, share)
 
 
 @jax.jit
 def _eight_fields(
-    phi: Float[Array, "nx1 ny1 nz1"], tissue: UInt8[Array, "nx ny nz"], spacing: Float[Array, "3"]
+    phi: Float[Array, "nx1 ny1 nz1"],
+    tissue: UInt8[Array, "nx ny nz"],
+    spacing: Float[Array, "3"],
+    share: Float[Array, "3 nx ny nz"] | None,
 ) -> Float[Array, "8 voxels"]:
     edges = [jnp.diff(phi, axis=a) / spacing[a] for a in range(3)]
     squares: list[Array] = [jnp.zeros(tissue.shape, phi.dtype) for _ in range(8)]
     for a in range(3):
-        slope = _slope_along(edges[a], tissue, a)
+        slope = _slope_along(edges[a], tissue, a, None if share is None else share[a])
         for i, (sx, sy, sz) in enumerate(product((0, 1), repeat=3)):
             side = (sx, sy, sz)
             e = edges[a]
@@ -122,17 +126,21 @@ def _eight_fields(
                 if b != a:
                     near, far = (0.75, 0.25) if side[b] == 0 else (0.25, 0.75)
                     e = near * _cut(e, b, None, -1) + far * _cut(e, b, 1, None)
+            if share is not None:
+                e = e * share[a]
             e = e + (side[a] - 0.5) * 0.5 * slope
             squares[i] = squares[i] + e * e
     return jnp.sqrt(jnp.stack(squares)).reshape(8, -1)
 
 
-def _slope_along(edges: Array, tissue: Array, axis: int) -> Array:
+def _slope_along(edges: Array, tissue: Array, axis: int, share: Array | None) -> Array:
     """Change per voxel of the component along an axis, from the neighbours of the same tissue."""
     mean = edges
     for b in range(3):
         if b != axis:
             mean = 0.5 * (_cut(mean, b, None, -1) + _cut(mean, b, 1, None))
+    if share is not None:
+        mean = mean * share
     change = _cut(mean, axis, 1, None) - _cut(mean, axis, None, -1)
     same = _cut(tissue, axis, 1, None) == _cut(tissue, axis, None, -1)
     change = jnp.where(same, change, 0)

@@ -41,7 +41,8 @@ class Solution:
     Attributes:
         potential_v: at the nodes, float64, shape (nx+1, ny+1, nz+1), V.
         field_v_per_m: root mean square |E| of each voxel, float32, shape (nx, ny, nz), V/m.
-        conductivity_s_per_m: of each voxel in that field, float32, same shape.
+        conductivity_s_per_m: of each voxel in that field, float32, same shape; of anisotropic tissue, that of an axis
+            factor of 1.
         currents_a: out of each electrode into the tissue, A (their sum is zero up to the solver's tolerance).
         electrode_potentials_v: of each electrode, those that float included, V.
         status: whether to believe the above.
@@ -50,9 +51,13 @@ class Solution:
         tolerance: what relative_residual was asked to reach.
         current_imbalance: |sum of currents| / largest |current|.
         power_imbalance: |sum of V I - dissipated power| / dissipated power.
-        dissipated_power_w: integral of sigma |E|^2, W.
+        dissipated_power_w: integral of J . E, contacts and sheets included, W.
         newton_steps: per nested grid, coarsest first.
         cg_iterations: per nested grid, coarsest first.
+        tissue_share: of the drop over a voxel along each axis what is in its tissue and not in a sheet, shape
+            (3, nx, ny, nz); None without contacts and sheets.
+        contact_drops_v: mean drop from each electrode to the tissue at its surface, V; None without contacts and
+        sheets.
         device: JAX platform and device kind that computed it.
     """
 
@@ -70,10 +75,17 @@ class Solution:
     newton_steps: tuple[int, ...]
     cg_iterations: tuple[int, ...]
     device: str
+    tissue_share: NDArray[np.float32] | None = None
+    contact_drops_v: tuple[float, ...] | None = None
 
     @property
     def converged(self) -> bool:
         return self.status is SolveStatus.CONVERGED
+
+    def surface_potential_v(self, electrode: int) -> float:
+        """Mean potential (V) of the tissue at an electrode's surface: behind its contact resistance."""
+        drop_v = 0.0 if self.contact_drops_v is None else self.contact_drops_v[electrode]
+        return self.electrode_potentials_v[electrode] - drop_v
 
 
 class SolveCancelled(Exception):
