@@ -33,7 +33,7 @@ from .plan_electrodes import (
     Pulse,
     SolverSettings,
 )
-from .plan_tissues import TissueOverride
+from .plan_tissues import SheetSettings, TissueOverride
 
 DEFAULT_THRESHOLDS_V_PER_CM = (400.0, 500.0, 600.0, 700.0, 800.0, 1000.0)
 
@@ -54,6 +54,7 @@ class Plan(Model):
         default_factory=dict,
         description="Tissues over, or beside, those of the library, by name.",
     )
+    sheets: tuple[SheetSettings, ...] = Field(default=(), description="Thin resistive layers between tissues.")
     electrodes: tuple[ElectrodeSettings, ...] = Field(min_length=1, description="All conductors in the patient.")
     pulses: tuple[Pulse, ...] = Field(min_length=1, description="Pulse trains, delivered one after another.")
     targets: tuple[Name, ...] = Field(
@@ -103,6 +104,10 @@ class Plan(Model):
                             f"an electrode, {one_of(names, name)}",
                             name,
                         )
+        pairs = [frozenset(sheet.between) for sheet in self.sheets]
+        for i, pair in enumerate(pairs):
+            if pair in pairs[:i]:
+                refuse(f"sheets[{i}].between", "two tissues that no other sheet lies between", ", ".join(sorted(pair)))
         repeated = [name for name, n in Counter(self.targets).items() if n > 1]
         if repeated:
             refuse("targets", "each name once", ", ".join(repeated))

@@ -74,6 +74,9 @@ class ElectrodeSettings(Model):
     probe: ProbeSettings | None = Field(default=None, description="A needle with several electrodes on one shaft.")
     plate: PlateSettings | None = Field(default=None, description="A plate.")
     tube: TubeSettings | None = Field(default=None, description="A solid or hollow cylinder.")
+    contact_resistance_ohm_cm2: NotNegative = Field(
+        default=0.0, description="Between its metal and the tissue, of a unit of area, ohm cm2."
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> ElectrodeSettings:

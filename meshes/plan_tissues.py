@@ -5,15 +5,19 @@ Fields stand in V/cm, as in the clinic's tables; the kernels' laws are in V/m.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from ..kernels.conductivity import ConductivityLaw, check_monotonic
-from .model import Model, NotNegative, Positive, refuse
+from .model import Model, Name, NotNegative, Positive, Vector, exactly_one, refuse
 
 V_PER_M = 100.0
 """V/m in 1 V/cm."""
+OHM_M2_PER_OHM_CM2 = 1e-4
+MOST_ANISOTROPIC = 1000.0
+"""Above any tissue's ratio (muscle below its beta dispersion: 4 to 15); a larger number is a slip of the pen."""
 
 
 class _Law(Model):
@@ -158,6 +162,54 @@ Conductivity = Annotated[
 ]
 
 
+class Anisotropy(Model):
+    """Fibres: the conductivity along them is a multiple of that across them, which is what the law states.
+
+    The law's fields hold for fields across the fibres; along them the conductivity rises at fields lower by the square
+    root of the ratio. Thresholds of permeabilisation hold for |E| in any direction.
+    """
+
+    along: Vector = Field(description="Direction of the fibres, patient RAS, any length; an axis of the solve's grid.")
+    ratio: Positive = Field(le=MOST_ANISOTROPIC, description="Conductivity along the fibres over that across them.")
+
+    @model_validator(mode="after")
+    def _has_direction(self) -> Anisotropy:
+        if math.hypot(*self.along) < 1e-9:
+            refuse("along", "a vector that is not zero", self.along)
+        return self
+
+
+class SheetSettings(Model):
+    """A thin resistive layer wherever two tissues touch, such as the horny layer of skin."""
+
+    between: tuple[Name, Name] = Field(
+        description="The two tissues. The layer's resistance lies in the first voxels of the one named first."
+    )
+    resistance_ohm_cm2: Positive | None = Field(default=None, description="Resistance of a unit of area, ohm cm2.")
+    thickness_um: Positive | None = Field(default=None, description="Instead: thickness, micrometres,")
+    conductivity_s_per_m: Positive | None = Field(default=None, description="and conductivity, S/m.")
+
+    @model_validator(mode="after")
+    def _has_resistance(self) -> SheetSettings:
+        exactly_one(self, ("resistance_ohm_cm2", "thickness_um"))
+        if (self.thickness_um is None) != (self.conductivity_s_per_m is None):
+            missing, given = ("conductivity_s_per_m", "thickness_um"), ("thickness_um", "conductivity_s_per_m")
+            field, other = missing if self.conductivity_s_per_m is None else given
+            refuse(field, f"a value beside {other}", "nothing")
+        if self.between[0] == self.between[1]:
+            refuse("between[1]", "another tissue than the first", self.between[1])
+        return self
+
+    @property
+    def ohm_m2(self) -> float:
+        """Resistance of a unit of area, ohm m2."""
+        if self.resistance_ohm_cm2 is not None:
+            return self.resistance_ohm_cm2 * OHM_M2_PER_OHM_CM2
+        assert self.thickness_um is not None
+        assert self.conductivity_s_per_m is not None
+        return self.thickness_um * 1e-6 / self.conductivity_s_per_m
+
+
 class TissueOverride(Model):
     """What the plan says of one tissue; whatever it leaves out comes from the library."""
 
@@ -173,6 +225,8 @@ class TissueOverride(Model):
         default=None,
         description="Field from which the tissue counts as irreversibly permeabilised, V/cm.",
     )
+
+    anisotropy: Anisotropy | None = Field(default=None, description="Fibres; isotropic without.")
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> TissueOverride:

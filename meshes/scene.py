@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.electrodes import Electrode
-from ..kernels.problem import FieldProblem
+from ..kernels.problem import Factors, FieldProblem, Sheet
 from .errors import GeometryError, PlanError, Problem, one_of
 from .generators import Generator, choose_generator
 from .legend import Legend, check_names, legend_of
@@ -23,6 +23,7 @@ from .placement import check_apart, check_in_tissue, place
 from .plan import Plan
 from .plan_electrodes import Pulse
 from .remarks import remarks
+from .series import absent_sheets, axis_factors, contacts_ohm_m2, place_sheets
 from .sources import Source, open_phantom, open_scan
 from .tissues import Tissue, load_tissues
 from .tubes import check_resolved
@@ -73,6 +74,9 @@ class Scene:
         generator: the plan's, or None.
         notes: what a reader of the result must know.
         provenance: input files with their hashes, and how the grid was made.
+        axis_factors: factors on the conductivity of each tissue along the grid's axes; None where all is isotropic.
+        contact_ohm_m2: of each electrode; None where there is none.
+        sheets: resistive layers between tissues that occur in the grid.
     """
 
     plan: Plan
@@ -87,6 +91,9 @@ class Scene:
     generator: Generator | None
     notes: tuple[Note, ...]
     provenance: Mapping[str, Any]
+    axis_factors: tuple[Factors, ...] | None = None
+    contact_ohm_m2: tuple[float, ...] | None = None
+    sheets: tuple[Sheet, ...] = ()
 
     def problem(self, pulse_index: int) -> FieldProblem:
         """The kernels' problem of one pulse; where it prescribes the current, at PROBE_V."""
@@ -96,6 +103,9 @@ class Scene:
             tuple(tissue.law for tissue in self.tissues),
             tuple(self.electrodes.values()),
             self.pulses[pulse_index].potentials_v,
+            axis_factors=self.axis_factors,
+            contact_ohm_m2=self.contact_ohm_m2,
+            sheets=self.sheets,
         )
 
 
@@ -181,6 +191,7 @@ class SceneBuilder:
         air = np.asarray([t.insulating for t in used])[tissue]
         notes += check_in_tissue(plan.conductors, grid, air)
         notes += check_resolved(plan.conductors, grid, air)
+        notes += absent_sheets(plan, used, tissue)
         notes += check_apart(plan.conductors, tuple(electrodes.values()), max(grid.spacing_mm))
         structures = _structures(plan, legend, codes, need_targets)
         return Scene(
@@ -196,6 +207,9 @@ class SceneBuilder:
             generator=generator,
             notes=(*source.notes, *notes, *remarks(plan, used, structures, generator)),
             provenance=_provenance(plan, source, grid),
+            axis_factors=axis_factors(used, grid),
+            contact_ohm_m2=contacts_ohm_m2(plan),
+            sheets=place_sheets(plan, used),
         )
 
 
@@ -213,6 +227,7 @@ def _open(plan: Plan, tissues: Mapping[str, Tissue], folder: Path | None, anatom
 
 def _check_tissue_names(plan: Plan, tissues: Mapping[str, Tissue]) -> None:
     stated = [(f"anatomy.add[{i}].tissue", shape.tissue) for i, shape in enumerate(plan.anatomy.add)]
+    stated += [(f"sheets[{i}].between[{j}]", n) for i, s in enumerate(plan.sheets) for j, n in enumerate(s.between)]
     if plan.anatomy.phantom is not None:
         stated.insert(0, ("anatomy.phantom.tissue", plan.anatomy.phantom.tissue))
     problems = [

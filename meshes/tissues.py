@@ -34,6 +34,14 @@ _LAWS: TypeAdapter[Conductivity] = TypeAdapter(Conductivity)
 
 
 @dataclass(frozen=True)
+class Fibres:
+    """Direction of a tissue's fibres (patient RAS, any length), and the conductivity along over that across them."""
+
+    along: tuple[float, float, float]
+    ratio: Value
+
+
+@dataclass(frozen=True)
 class Tissue:
     """One tissue.
 
@@ -43,6 +51,7 @@ class Tissue:
         conductivity: the law's numbers, in the plan's units, with their provenance.
         thresholds: reversible and irreversible, V/cm, with their provenance.
         thermal: density, specific heat, thermal conductivity, perfusion and metabolic heat, where known.
+        anisotropy: the fibres' direction and the ratio of conductivities, or None.
         alternatives: what other sources say of the same quantities; for reading, not used.
     """
 
@@ -53,6 +62,7 @@ class Tissue:
     thermal: tuple[Value, ...] = ()
     alternatives: Mapping[str, Any] | None = None
     note: str = ""
+    anisotropy: Fibres | None = None
 
     @property
     def law(self) -> ConductivityLaw:
@@ -73,7 +83,7 @@ class Tissue:
     @property
     def values(self) -> tuple[Value, ...]:
         """What a field solve and its coverage use: the law's numbers and the thresholds."""
-        return self.conductivity + self.thresholds
+        return self.conductivity + (() if self.anisotropy is None else (self.anisotropy.ratio,)) + self.thresholds
 
     @property
     def unverified(self) -> tuple[Value, ...]:
@@ -146,6 +156,9 @@ def _override(name: str, base: Tissue | None, override: TissueOverride, known: M
         for q, value in zip(THRESHOLDS, base.thresholds, strict=True)
     )
     base = replace(base, thresholds=(low, high))
+    if override.anisotropy is not None:
+        ratio = plan_value("anisotropy_ratio", override.anisotropy.ratio)
+        base = replace(base, anisotropy=Fibres(override.anisotropy.along, ratio))
     if base.reversible_v_per_cm > base.irreversible_v_per_cm:
         stated = THRESHOLDS[1] if override.irreversible_v_per_cm is not None else THRESHOLDS[0]
         relation = f"reversible ({base.reversible_v_per_cm:g}) below irreversible ({base.irreversible_v_per_cm:g})"

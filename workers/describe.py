@@ -13,7 +13,7 @@ from ..kernels.field import estimate_bytes
 from ..meshes.plan import Plan
 from ..meshes.scene import Scene, build_scene
 from .dataset import describe_electrode
-from .summarise import describe_generator
+from .summarise import describe_fibres, describe_generator
 from .summary import GridSummary, NoteSummary
 
 
@@ -39,6 +39,7 @@ class TissueDescription(_Part):
     reversible_v_per_cm: float | None
     irreversible_v_per_cm: float | None
     verified: bool
+    anisotropy: dict[str, Any] | None
 
 
 class PulseDescription(_Part):
@@ -111,6 +112,7 @@ def _tissues(scene: Scene) -> list[TissueDescription]:
             reversible_v_per_cm=tissue.thresholds[0].value,
             irreversible_v_per_cm=tissue.thresholds[1].value,
             verified=tissue.verified,
+            anisotropy=describe_fibres(tissue),
         )
         for tissue, n in zip(scene.tissues, voxels, strict=True)
     ]

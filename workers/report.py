@@ -27,6 +27,7 @@ from .report_planes import is_oblique
 from .report_tables import (
     avoided_table,
     currents_table,
+    series_table,
     spoken,
     targets_table,
     tissues_table,
@@ -66,7 +67,7 @@ def report_html(result: Result, coverage: bytes, check: Callable[[], None] = lam
             warnings(result),
             pictures(result, coverage, check),
             measures(result),
-            section("Tissues", _TISSUE_WORDS, tissues_table(result)),
+            section("Tissues", _TISSUE_WORDS, tissues_table(result), series_table(result) or ""),
             section("Certificate", certificate(result), _solver_words(result)),
             provenance(result),
             disclaimer(result),

@@ -23,6 +23,7 @@ QUANTITIES = {
     "reversible_v_per_cm": "reversible threshold",
     "irreversible_v_per_cm": "irreversible threshold",
     "temperature_per_k": "rise with temperature",
+    "anisotropy_ratio": "conductivity along the fibres over that across, which the law states",
 }
 _UNITS = ("_s_per_m", "_v_per_cm", "_cm_per_v", "_per_k")
 
@@ -200,6 +201,25 @@ def tissues_table(result: Result) -> Html:
             rows.append((Html(tissue), quantity, _value(value), Html(unit), _status(value), _source(value)))
             classes.append(" ".join(("first",) * (index == 0) + ("doubt",) * (not value.get("verified"))))
     return table("Tissues as solved", heads, rows, words=(0, 1, 3, 4, 5), classes=classes)
+
+
+def series_table(result: Result) -> Html | None:
+    """Contacts and sheets, and what drops over the contacts in each pulse; None without any."""
+    contacts = result.summary.get("contact_resistance_ohm_cm2") or {}
+    sheets = result.summary.get("sheets") or ()
+    if not contacts and not sheets:
+        return None
+    drops = {str(p.get("name", "")): p.get("contact_drops_v") or {} for p in result.pulses}
+    heads = ("In series with tissue", "resistance, \N{OHM SIGN} cm\N{SUPERSCRIPT TWO}", "mean drop, V")
+    rows: list[tuple[Any, ...]] = []
+    for name, resistance in contacts.items():
+        known = [(pulse, finite(of.get(name))) for pulse, of in drops.items()]
+        cells = [f"{pulse}: {number(abs(v))}" for pulse, v in known if v is not None]
+        rows.append((f"contact of {name}", exact(resistance), "; ".join(cells)))
+    for sheet in sheets:
+        one, other = (spoken(name) for name in sheet.get("between") or ("", ""))
+        rows.append((f"sheet between {one} and {other}, in {one}", exact(sheet.get("resistance_ohm_cm2")), ""))
+    return table("Contact resistances and thin sheets", heads, rows, words=(0, 2))
 
 
 def _without_unit(name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from ..kernels.sampling import FieldSamples
 from ..kernels.solution import Solution, SolveStatus
 from ..meshes.generators import Generator
+from ..meshes.plan_tissues import OHM_M2_PER_OHM_CM2
 from ..meshes.scene import Scene
 from ..meshes.tissues import Tissue
 from .limits import generator_current_a
@@ -25,6 +26,7 @@ from .summary import (
     NoteSummary,
     PulseSummary,
     RunSummary,
+    SheetSummary,
     SolverCertificate,
     worst_status,
 )
@@ -58,6 +60,14 @@ def summarise(
         warnings=warnings_of(scene, pulses, avoid),
         notes=[NoteSummary(kind=note.kind, message=note.message) for note in scene.notes],
         tissues=[describe_tissue(tissue) for tissue in scene.tissues],
+        contact_resistance_ohm_cm2=contacts_of(scene),
+        sheets=[
+            SheetSummary(
+                between=[scene.tissues[sheet.holder].name, scene.tissues[sheet.other].name],
+                resistance_ohm_cm2=sheet.resistance_ohm_m2 / OHM_M2_PER_OHM_CM2,
+            )
+            for sheet in scene.sheets
+        ],
         generator=describe_generator(scene.generator),
         grid=GridSummary(
             shape=(nx, ny, nz), spacing_mm=grid.spacing_mm, voxels=prod(grid.shape), affine=grid.affine.tolist()
@@ -89,6 +99,7 @@ def summarise_pulse(scene: Scene, index: int, solution: Solution, fitting_v: flo
         generator_current_a=finite(drawn_a),
         peak_power_w=finite(sum(currents[name] * potentials[name] for name in currents)),
         within_generator_limits=fits_generator(scene, pulse, solution) if solution.converged else None,
+        contact_drops_v=contact_drops(scene, solution),
         voltage_at_current_limit_v=fitting_v,
         solver=SolverCertificate(
             status=solution.status,
@@ -100,6 +111,21 @@ def summarise_pulse(scene: Scene, index: int, solution: Solution, fitting_v: flo
             cg_iterations=list(solution.cg_iterations),
         ),
     )
+
+
+def contacts_of(scene: Scene) -> dict[str, float]:
+    """Contact resistance (ohm cm2) of the electrodes that have one."""
+    found = dict(zip(scene.electrodes, scene.contact_ohm_m2 or (), strict=False))
+    return {name: r / OHM_M2_PER_OHM_CM2 for name, r in found.items() if r}
+
+
+def contact_drops(scene: Scene, solution: Solution) -> dict[str, float | None] | None:
+    """Mean drop (V) over the contacts of the electrodes that have one; None where none has."""
+    having = contacts_of(scene)
+    if not having or solution.contact_drops_v is None:
+        return None
+    drops = dict(zip(scene.electrodes, solution.contact_drops_v, strict=True))
+    return {name: finite(drops[name]) for name in having}
 
 
 def warnings_of(scene: Scene, pulses: Sequence[PulseSummary], avoid: Mapping[str, AvoidMeasures]) -> list[str]:
@@ -162,10 +188,18 @@ def describe_tissue(tissue: Tissue) -> dict[str, Any]:
         "law": tissue.law_name,
         "verified": tissue.verified,
         "insulating": tissue.insulating,
+        "anisotropy": describe_fibres(tissue),
         "values": [{"name": value.quantity, **value.as_dict()} for value in tissue.values],
         "thermal": [{"name": value.quantity, **value.as_dict()} for value in tissue.thermal],
         "note": tissue.note,
     }
+
+
+def describe_fibres(tissue: Tissue) -> dict[str, Any] | None:
+    """A tissue's fibres, for JSON."""
+    if tissue.anisotropy is None:
+        return None
+    return {"along": list(tissue.anisotropy.along), "ratio": tissue.anisotropy.ratio.value}
 
 
 def describe_generator(generator: Generator | None) -> dict[str, Any] | None:

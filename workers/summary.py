@@ -55,6 +55,9 @@ class PulseSummary(_Part):
     generator_current_a: float | None = Field(description="what the generator delivers: the sum over the anodes, A")
     peak_power_w: float | None = Field(description="sum of V I over the electrodes")
     within_generator_limits: bool | None = Field(description="null without a generator, or when not converged")
+    contact_drops_v: dict[str, float | None] | None = Field(
+        default=None, description="mean over each electrode's contact resistance; null where the plan has none"
+    )
     voltage_at_current_limit_v: float | None = Field(
         description="only where the current limit is exceeded: the voltage at which the same pulse draws the limit, "
         "found by solving again to within 1 % in current; at most the generator's voltage limit"
@@ -124,6 +127,13 @@ class NoteSummary(_Part):
     message: str
 
 
+class SheetSummary(_Part):
+    """A thin resistive layer between two tissues."""
+
+    between: list[str] = Field(description="the layer's resistance lies in the first voxels of the one named first")
+    resistance_ohm_cm2: float
+
+
 class GridNumber(_Part):
     """A number of this result, what it is on larger voxels, and how far it may be off for that reason."""
 
@@ -191,6 +201,8 @@ class RunSummary(_Part):
     warnings: list[str]
     notes: list[NoteSummary]
     tissues: list[dict[str, Any]] = Field(description="each tissue in use: law, thresholds, source and confidence")
+    contact_resistance_ohm_cm2: dict[str, float] = Field(default={}, description="of electrodes that have one")
+    sheets: list[SheetSummary] = Field(default=[], description="resistive layers between tissues in the grid")
     generator: dict[str, Any] | None
     grid: GridSummary
     grid_check: GridCheck | None = Field(

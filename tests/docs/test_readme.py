@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from porefield.meshes import build_scene, load_plan
 from porefield.service.cli import app
 
 README = Path(__file__).parents[2] / "README.md"
@@ -47,6 +49,18 @@ def test_the_commands_leave_the_result_that_is_described(blocks: dict[str, str],
     run("sh", "-eu", "-c", blocks["sh"], cwd=folder)
     described = set(re.findall(r"^\| `([\w.]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE))
     assert described == {path.name for path in (folder / "result").iterdir()}
+
+
+def test_fibres_contacts_and_sheets_are_understood(blocks: dict[str, str]) -> None:
+    """The block's parts in the README's plan, which has no skin: the sheet is told to be absent."""
+    plan, more = yaml.safe_load(blocks["plan.yaml"]), yaml.safe_load(blocks["series.yaml"])
+    plan["grid"]["spacing_mm"] = 3.0
+    plan["anatomy"]["phantom"]["tissue"] = "muscle"
+    electrodes = [*more["electrodes"], plan["electrodes"][1]]
+    scene = build_scene(load_plan(plan | {**more, "electrodes": electrodes}))
+    assert scene.axis_factors == ((1, 1, 5), (1, 1, 1))
+    assert scene.contact_ohm_m2 == pytest.approx((20e-4, 0))
+    assert "sheet_absent" in {note.kind for note in scene.notes}
 
 
 @pytest.mark.slow

@@ -147,6 +147,7 @@ class PlanEvaluator:
         self._shape = scene.grid.shape
         self._nodes = padded_nodes(scene.grid.kernel_grid)
         self._floating = max(pulse.potentials_v.count(None) for pulse in scene.pulses)
+        self._directional = not scene.problem(0).plain
         self._pulses = PulseSolver(settings.warm_starts)
         self._geometry: SampleGeometry | None = None
 
@@ -161,14 +162,14 @@ class PlanEvaluator:
     def choose_batch(self) -> int:
         """As many as fit into the free memory of a GPU; 1 on a CPU, where more are no faster."""
         free = free_device_bytes()
-        return 1 if free is None else batch_size(free, self._nodes, self._floating)
+        return 1 if free is None else batch_size(free, self._nodes, self._floating, directional=self._directional)
 
     def check_batch(self, batch: int) -> None:
         device = free_device_bytes()
         free = available_bytes() if device is None else device
-        fitting = most_lanes(free, self._nodes, self._floating)
+        fitting = most_lanes(free, self._nodes, self._floating, self._directional)
         if batch > max(fitting, 1):
-            each = in_words(lane_bytes(self._nodes, self._floating))
+            each = in_words(lane_bytes(self._nodes, self._floating, self._directional))
             expected = f"at most {max(fitting, 1)}: each point takes {each}, and {in_words(free)} are free"
             raise ResourceError.of("batch", expected, str(batch))
 

@@ -9,6 +9,7 @@ A path leads through the plan as its file has it: `pulses[0].voltage_v`, `electr
     electrodes.NAME.depth_mm            a needle or probe, pushed along the direction of insertion
     tissues.NAME.conductivity.scale     all conductivities of the tissue's law, times this
     tissues.NAME.threshold_scale        both thresholds of the tissue, times this
+    tissues.NAME.anisotropy.ratio       of a tissue that has fibres in the plan
     tissues.NAME.FIELD                  also for tissues that the plan takes from the library
     anatomy.add.NAME.grow_mm            radii, or half edge lengths, longer by this
 """
@@ -82,7 +83,7 @@ def expand(plan: Table, path: str) -> list[str]:
 
 def keeps_geometry(path: str) -> bool:
     """Whether a field leaves electrodes, anatomy and grid as they are: voltages, tissue values, limits."""
-    return steps_of(path)[0] in ("pulses", "tissues", "avoid", "thresholds_v_per_cm", "generator", "solver")
+    return steps_of(path)[0] in ("pulses", "tissues", "sheets", "avoid", "thresholds_v_per_cm", "generator", "solver")
 
 
 def keeps_field(path: str) -> bool:
@@ -167,6 +168,9 @@ def set_tissue(plan: Table, path: str, steps: Steps, value: float) -> None:
         override: Table = overrides.setdefault(name, {})
         if steps[2] == THRESHOLD_SCALE:
             scale_thresholds(override, name, path, value)
+            continue
+        if steps[2] == "anisotropy" and len(steps) > 3:
+            _put(override.get("anisotropy"), path, steps[3], value)
             continue
         if steps[2] != "conductivity":
             _put(override, path, steps[2], value)
