@@ -13,7 +13,7 @@ from porefield.kernels.cases.slab import LayeredSlab
 from porefield.kernels.certificate import audit
 from porefield.kernels.conductivity import ConductivityLaw, conductivity
 from porefield.kernels.electrodes import Needle, Rod, Vector
-from porefield.kernels.field import solve_field
+from porefield.kernels.field import solve_field, solve_fields
 from porefield.kernels.grid import Grid
 from porefield.kernels.nested import NestedGrid
 from porefield.kernels.network import apply_newton, evaluate, linearise
@@ -350,6 +350,16 @@ def test_a_whole_problem_with_everything_converges():
     assert s.converged
     assert s.power_imbalance < 1e-5
     assert s.newton_steps[-1] <= 10
+
+
+def test_side_by_side_they_give_what_they_give_by_themselves():
+    """Of two lanes one has a sheet and contacts, the other fibres: each carries the other's empty arrays."""
+    one = replace(two_needles(), sheets=(Sheet(1, 0, 0.05),), contact_ohm_m2=(0.01, 0.0))
+    two = replace(two_needles(), axis_factors=((4.0, 1.0, 1.0), ISOTROPIC))
+    for problem, found in zip((one, two), solve_fields([one, two]), strict=True):
+        assert found.converged
+        # two solves to a residual of 1e-7
+        assert found.currents_a == pytest.approx(solve_field(problem).currents_a, rel=2e-6)
 
 
 @pytest.mark.parametrize(
