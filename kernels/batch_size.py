@@ -17,8 +17,9 @@ BYTES_PER_NODE = 200
 BYTES_PER_NODE_AND_FLOATING = 12
 BYTES_PER_NODE_DIRECTIONAL = 65
 """More, where tissue is anisotropic or in series with contacts and sheets: 65 at 48^3 with both, 37 with the first."""
-BYTES_BESIDE_NODES = 400_000
-"""Links to electrodes, and the halos that small grids have more of."""
+BYTES_BESIDE_NODES = 700_000
+"""Links to electrodes, and the halos that small grids have more of: 0.56 to 0.89 MB with two and three needles, 20^3 to
+40^3."""
 RESERVE = 0.25
 """Share of the free memory that is left alone."""
 MOST = 64
