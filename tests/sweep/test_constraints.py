@@ -39,6 +39,7 @@ def test_conditions_hold_where_they_have_a_value(text: str, holds: bool) -> None
         ("a < " + "(" * 300 + "1" + ")" * 300, "a comparison such as"),
         ("a < " + "-" * 900 + "1", "nested"),
         ("a < " + "+".join("1" * 450), "nested"),
+        ("a < " + "+".join("1" * 1_000_000), "at most 1000 characters"),
         ("a < 1" + "0" * 400, "finite numbers"),
         ("a < 1e999", "finite numbers"),
         ("c < 1", "names of axes"),

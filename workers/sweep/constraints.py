@@ -27,6 +27,8 @@ _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 _CALLS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
 _DEEPEST = 50
 """Nested operations and brackets: more than a person writes, and far from the interpreter's own bounds."""
+_LONGEST = 1000
+"""Characters. Text of megabytes takes Python 3.13's parser beyond its stack, and the process with it."""
 
 
 class Condition:
@@ -38,6 +40,8 @@ class Condition:
 
     def __init__(self, text: str, names: list[str], field: str) -> None:
         self.text, self._names, self._field = text, names, field
+        if len(text) > _LONGEST:
+            raise PlanError.of(field, f"a condition of at most {_LONGEST} characters", f"{len(text)}: {shown(text)}")
         try:
             self._tree = ast.parse(text, mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:  # all of these tell of bad syntax
