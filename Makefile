@@ -26,11 +26,12 @@ demo: $(RUNTIME)  ## solve the built-in plan; leaves demo/report.html and demo/c
 dev: $(DEV)  ## add the pinned development tools
 
 # Files stay whole: what a module sets up, and the Ray cluster of a process, serve all of its tests.
+# A crashed process ends the run: pytest-xdist would wait for ever for the files it had.
 test: $(DEV)  ## run all tests, in PROCESSES (2) at once
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --max-worker-restart 0
 
 quick: $(DEV)  ## run the tests not marked slow
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --max-worker-restart 0 -m "not slow"
 
 check: $(DEV)  ## formatting, lint, types, layers
 	$(BIN)/ruff format --check
