@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
@@ -185,7 +186,9 @@ def sigma_and_slope(
     q: Float[Array, " n"], tissue: UInt8[Array, " n"], table: Float[Array, "t 5"], kinds: tuple[int, ...]
 ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """sigma (S/m) and d sigma / d q, with q = |E|^2 (V^2/m^2), for each voxel by its tissue."""
-    kind, s0, rise, a, b = (table[:, c][tissue] for c in range(TABLE_COLUMNS))
+    # looked up before the arithmetic, which would otherwise be done one voxel at a time
+    s0, rise, a, b = jax.lax.optimization_barrier([table[:, c][tissue] for c in range(1, TABLE_COLUMNS)])
+    kind = table[:, 0][tissue] if len(kinds) > 1 else None
     # 1e-3 V/m keeps the square root differentiable at rest and lies far below any field of interest
     e = jnp.sqrt(q + 1e-6)
     z, dz = _rise(LawKind(kinds[0]), e, a, b, jnp)

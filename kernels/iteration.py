@@ -7,6 +7,7 @@ counts, residual and forcing; one that is through with a grid is held still ther
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from .nested import Sizes, nested_grids
 from .network import Network
-from .newton import StepResult, newton_step, newton_steps
+from .newton import StepResult, blank_state, newton_step, newton_steps
 from .problem import FieldProblem
 from .solution import SolveCancelled, StepReport
 
@@ -85,16 +86,17 @@ class Member:
         self.tolerance = self.wanted if index == 0 else max(self.wanted, COARSE_TOLERANCE)
         self.most = self.max_newton_steps if index == 0 else min(self.max_newton_steps, MOST_COARSE_STEPS)
         self.best, self.since_best, self.residual = math.inf, 0, math.inf
+        self.norm_a = math.nan
         self.forcing = LOOSEST_FORCING if self.start is None else FIRST_FORCING_NEAR
         self.moving = self.most > 0
         self.newton_counts.append(0)
         self.cg_counts.append(0)
 
-    def take(self, residual_a: float, previous_a: float, imbalance: float, cg_iterations: int) -> None:
+    def take(self, residual_a: float, imbalance: float, cg_iterations: int) -> None:
         """Take note of a step, and decide on the next."""
         self.newton_counts[-1] += 1
         self.cg_counts[-1] += cg_iterations
-        self.residual, previous = residual_a / self.scale_a, previous_a / self.scale_a
+        self.residual, previous, self.norm_a = residual_a / self.scale_a, self.norm_a / self.scale_a, residual_a
         self.since_best = 0 if self.residual < self.best else self.since_best + 1
         self.best = min(self.best, self.residual)
         balanced = self.index > 0 or imbalance <= CURRENT_BALANCE
@@ -162,6 +164,11 @@ class LaneGrid:
             "floating": self.first.floating_count,
             "inner_dtype": inner_dtype,
         }
+        nodes = jax.ShapeDtypeStruct((self.first.layout.n,), jnp.float64)
+        electrodes = jax.ShapeDtypeStruct((len(self.first.problem.potentials_v),), jnp.float64)
+        state = jax.eval_shape(functools.partial(blank_state, dtype=inner_dtype), grids[0].build_network(sizes), nodes, electrodes)
+        front = () if lanes is None else (lanes,)
+        self.state = jax.tree.map(lambda s: jax.ShapeDtypeStruct((*front, *s.shape), s.dtype), state)
 
     def solve(self, step: CompiledStep, on_step: OnStep | None) -> None:
         """Newton on this grid until each member has its tolerance, its step limit or stagnates."""
@@ -170,29 +177,39 @@ class LaneGrid:
         network = jax.device_put(self.network)
         phi: Any = jax.device_put(self.side_by_side([member.phi for _, member in self.members]))
         volts: Any = jax.device_put(self.side_by_side([member.volts for _, member in self.members]))
+        last = self.begin(step, network, phi, volts)
         if any(member.at_rest for _, member in self.members):
+            linear = with_tissue_at_rest(network)
+            last = self.begin(step, linear, last.phi, last.volts)
             forcing = self.forcing([REST_FORCING if member.at_rest else HELD for _, member in self.members])
-            result = step(with_tissue_at_rest(network), phi, volts, forcing)
-            phi, volts = result.phi, result.volts
-            for (_, member), cg in zip(self.members, np.atleast_1d(result.cg_iterations), strict=False):
+            last = step(linear, last.phi, last.volts, last.state, last.residual_norm, forcing)
+            for (_, member), cg in zip(self.members, np.atleast_1d(last.cg_iterations), strict=False):
                 member.cg_counts[-1] += int(cg)
+            last = self.begin(step, network, last.phi, last.volts)
+        for (_, member), norm in zip(self.members, np.atleast_1d(last.residual_norm), strict=False):
+            member.norm_a = float(norm)
         while any(member.moving for _, member in self.members):
             forcing = self.forcing([member.forcing if member.moving else HELD for _, member in self.members])
-            result = step(network, phi, volts, forcing)
-            phi, volts = result.phi, result.volts
-            self.take(result, on_step)
-        rows, row_volts = (np.asarray(x) if self.lanes else np.asarray(x)[None] for x in (phi, volts))
+            last = step(network, last.phi, last.volts, last.state, last.residual_norm, forcing)
+            self.take(last, on_step)
+        rows, row_volts = (np.asarray(x) if self.lanes else np.asarray(x)[None] for x in (last.phi, last.volts))
         for lane, (_, member) in enumerate(self.members):
             member.phi, member.volts = rows[lane], row_volts[lane]
 
+    def begin(self, step: CompiledStep, network: Network, phi: Any, volts: Any) -> StepResult:
+        """The state of a network at a potential that no step has been taken from."""
+        blank = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), self.state)
+        front = () if self.lanes is None else (self.lanes,)
+        return step(network, phi, volts, blank, jnp.ones(front), np.full(front, HELD))
+
     def take(self, result: StepResult, on_step: OnStep | None) -> None:
         """Hand a step's numbers to the members that took it."""
-        wanted = (result.residual_norm, result.previous_norm, result.current_imbalance, result.cg_iterations)
-        residual, previous, imbalance, cg = (np.atleast_1d(x) for x in jax.device_get(wanted))
+        wanted = (result.residual_norm, result.current_imbalance, result.cg_iterations)
+        residual, imbalance, cg = (np.atleast_1d(x) for x in jax.device_get(wanted))
         for lane, (i, member) in enumerate(self.members):
             if not member.moving:
                 continue
-            member.take(float(residual[lane]), float(previous[lane]), float(imbalance[lane]), int(cg[lane]))
+            member.take(float(residual[lane]), float(imbalance[lane]), int(cg[lane]))
             if on_step is not None and on_step(member.report(i)) is False:
                 step = member.newton_counts[-1]
                 raise SolveCancelled(f"cancelled after Newton step {step} on nested grid {self.index}")
@@ -226,10 +243,12 @@ class LaneGrid:
                     volts = jax.ShapeDtypeStruct((*front, len(self.first.problem.potentials_v)), jnp.float64)
                     forcing = jax.ShapeDtypeStruct(front, jnp.float64)
                     step = newton_step if self.lanes is None else newton_steps
-                    _compiled[key] = step.lower(network, phi, volts, forcing, **self.static).compile()
+                    arguments = (network, phi, volts, self.state, forcing, forcing)
+                    _compiled[key] = step.lower(*arguments, **self.static).compile(compiler_options=COMPILER_OPTIONS)
             return _compiled[key]
 
 
+COMPILER_OPTIONS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 _compiled: dict[Any, CompiledStep] = {}
 _locks: dict[Any, threading.Lock] = {}
 _guard = threading.Lock()

@@ -10,6 +10,7 @@ Three-dimensional pads and rolls of the same stencil run several times slower on
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,26 +52,19 @@ class Layout:
         """The field moved by `offset`, from its extended form."""
         return extended[self.halo + offset : self.halo + offset + self.n]
 
-    def differences(self, x: Shaped[Array, " n"]) -> list[Shaped[Array, " n"]]:
-        """x at the next node minus x here, for the edge from each node along each axis."""
-        extended = self.extend(x)
-        return [self.take(extended, s) - x for s in self.strides]
+    def voxel_sum(self, edge: Callable[[int], Shaped[Array, " n"]], axis: int) -> Shaped[Array, " n"]:
+        """For each voxel the sum over its 4 edges along an axis; edge(o): that of the edges moved by o."""
+        return sum_of([edge(o) for o in self.face_offsets[axis]])
 
-    def voxel_sum(self, edges: Shaped[Array, " n"], axis: int) -> Shaped[Array, " n"]:
-        """For each voxel the sum over its 4 edges along an axis."""
-        extended = self.extend(edges)
-        return sum_of([self.take(extended, o) for o in self.face_offsets[axis]])
+    def edge_sum(self, extended: Shaped[Array, " n_and_halos"], axis: int, at: int = 0) -> Shaped[Array, " n"]:
+        """For each edge along an axis (moved by `at`) the sum over the 4 voxels round it, from their extended form."""
+        return sum_of([self.take(extended, at - o) for o in self.face_offsets[axis]])
 
-    def edge_sum(self, voxels_extended: Shaped[Array, " n_and_halos"], axis: int) -> Shaped[Array, " n"]:
-        """For each edge along an axis the sum over the 4 voxels round it."""
-        return sum_of([self.take(voxels_extended, -o) for o in self.face_offsets[axis]])
-
-    def outflow(self, flows: list[Shaped[Array, " n"]]) -> Shaped[Array, " n"]:
-        """Minus the divergence: for each node the flow of edges that arrive minus those that leave, sign reversed."""
-        out = jnp.zeros_like(flows[0])
-        for flow, s in zip(flows, self.strides, strict=True):
-            out = out - flow + self.take(self.extend(flow), -s)
-        return out
+    def outflow(self, flow: Callable[[int, int], Shaped[Array, " n"]]) -> Shaped[Array, " n"]:
+        """For each node the flow of the edges that arrive minus that of those that leave; flow(axis, o): of the edges
+        moved by o."""
+        x, y, z = (flow(a, -s) - flow(a, 0) for a, s in enumerate(self.strides))
+        return x + y + z
 
 
 def sum_of(parts: list[Shaped[Array, " n"]]) -> Shaped[Array, " n"]:

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .layout import Layout
-from .network import Operator, State, network_diagonal
+from .network import Network, Operator, State, neighbours, reciprocal, scaled
 
 Nodes = Float[Array, " n"]
 OtherNodes = Float[Array, " m"]
@@ -35,11 +35,10 @@ COARSEST_STEPS = 20
 
 
 class Level(NamedTuple):
-    """A network at frozen conductivity. `extended_edge` carries the layout's halo; `inverse` is 0 at fixed nodes."""
+    """A network at frozen conductivity, scaled as network.Operator: `root` of the diagonal is 0 where no unknown is."""
 
-    extended_edge: tuple[Float[Array, " e"], Float[Array, " e"], Float[Array, " e"]]
-    diagonal: Nodes
-    inverse: Nodes
+    root: Nodes
+    scaled_edge: tuple[Float[Array, " e"], Float[Array, " e"], Float[Array, " e"]]
 
 
 def smoothing_weights() -> list[float]:
@@ -49,78 +48,64 @@ def smoothing_weights() -> list[float]:
     return [float(1 / r) for r in roots]
 
 
-def build_levels(levels: Levels, op: Operator, state: State, spacing_m: Float[Array, "3"]) -> list[Level]:
+def build_levels(levels: Levels, net: Network, op: Operator, state: State) -> list[Level]:
     """The networks of all levels, finest first, in the operator's precision."""
-    dtype = op.diagonal.dtype
-    sigma = [s.astype(dtype) for s in state.sigma_axes]
+    dtype = op.root.dtype
+    sigma = [state.sigma.astype(dtype)]
+    if op.factors is not None:
+        sigma = [k * sigma[0] for k in op.factors]
     lay, factors = levels[0]
-    out = [finest_level(lay, op)]
-    leak = jnp.zeros_like(sigma[0]).at[op.link_node].add(op.link_conductance) * op.free
-    free = op.free
-    spacing = spacing_m.astype(dtype)
+    out = [Level(op.root, op.scaled_edge)]
+    free = (op.root > 0).astype(dtype)
+    leak = jnp.zeros_like(op.root).at[op.link_node].add(op.link_conductance) * free
+    spacing = net.spacing_m.astype(dtype)
     for coarse, next_factors in levels[1:]:
-        sigma = [coarsen_voxels(s, lay, factors) for s in sigma]
+        sigma = [barrier(coarsen_voxels(s, lay, factors)) for s in sigma]
         leak = restrict(leak, lay, factors)
         free = inject(free, lay, factors)
         spacing = spacing * jnp.asarray(factors, dtype)
-        out.append(barrier(coarse_level(coarse, sigma, leak, free, spacing)))
+        out.append(coarse_level(coarse, sigma, leak, free, spacing))
         lay, factors = coarse, next_factors
     return out
-
-
-def finest_level(lay: Layout, op: Operator) -> Level:
-    """Edges into fixed nodes stay in the diagonal only, which removes every mask from the smoother."""
-    free_extended = lay.extend(op.free)
-    edge = [g * op.free * lay.take(free_extended, s) for g, s in zip(op.edge, lay.strides, strict=True)]
-    return level_of(lay, edge, op.diagonal, op.free)
 
 
 def coarse_level(lay: Layout, sigma: list[Nodes], leak: Nodes, free: Nodes, spacing: Float[Array, "3"]) -> Level:
     """sigma: of each voxel; one array for all axes, or one for each."""
     volume, weight = jnp.prod(spacing), 0.25 / spacing**2
-    extended = [lay.extend(s) for s in sigma] * (3 // len(sigma))
-    edge = [volume * weight[a] * lay.edge_sum(extended[a], a) for a in range(3)]
-    diagonal = network_diagonal(lay, edge) + leak
-    free_extended = lay.extend(free)
-    edge = [g * free * lay.take(free_extended, s) for g, s in zip(edge, lay.strides, strict=True)]
-    return level_of(lay, edge, diagonal, free)
-
-
-def level_of(lay: Layout, edge: list[Nodes], diagonal: Nodes, free: Nodes) -> Level:
-    unknown = (free > 0) & (diagonal > 0)
-    inverse = jnp.where(unknown, 1 / jnp.where(unknown, diagonal, 1), 0)
-    x, y, z = (lay.extend(g) for g in edge)
-    return barrier(Level((x, y, z), diagonal * free, inverse))
-
-
-def apply_network(lay: Layout, level: Level, x: Nodes) -> Nodes:
-    extended = lay.extend(x)
-    out = level.diagonal * x
-    for g, s in zip(level.extended_edge, lay.strides, strict=True):
-        out = out - lay.take(g, 0) * lay.take(extended, s) - lay.take(g, -s) * lay.take(extended, -s)
-    return out
+    extended = [barrier(lay.extend(s)) for s in sigma] * (3 // len(sigma))
+    edge = [barrier(volume * weight[a] * lay.edge_sum(extended[a], a)) for a in range(3)]
+    return Level(*scaled(lay, edge, leak, free))
 
 
 def v_cycle(levels: Levels, networks: list[Level], r: Nodes) -> Nodes:
-    """An approximate solution of the frozen network for the right-hand side r (zero at fixed nodes)."""
+    """An approximate solution of the frozen, scaled network for the right-hand side r (zero where no unknown is); both
+    extended."""
     (lay, factors), level = levels[0], networks[0]
     if len(levels) == 1:
         return chebyshev(lay, level, r)
     weights = smoothing_weights()
-    x = barrier(weights[0] * level.inverse * r)
-    for w in weights[1:]:
-        x = smooth(lay, level, x, r, w)
-    defect = barrier(r - apply_network(lay, level, x))
-    coarse_defect = restrict(defect, lay, factors) * (networks[1].inverse > 0)
-    correction = v_cycle(levels[1:], networks[1:], barrier(coarse_defect))
-    x = barrier(x + prolong(correction, levels[1][0], factors) * (level.inverse > 0))
+    x = first_smoothing(lay, level, r, weights)
+    defect = lay.take(r, 0) - lay.take(x, 0) + neighbours(lay, level.scaled_edge, x)
+    coarse_lay, coarse_level = levels[1][0], networks[1]
+    coarse_defect = restrict(barrier(level.root * defect), lay, factors) * reciprocal(coarse_level.root)
+    correction = v_cycle(levels[1:], networks[1:], barrier(coarse_lay.extend(coarse_defect)))
+    correction = barrier(reciprocal(coarse_level.root) * coarse_lay.take(correction, 0))
+    x = barrier(x + lay.extend(level.root * prolong(correction, coarse_lay, factors)))
     for w in reversed(weights):
         x = smooth(lay, level, x, r, w)
     return x
 
 
+def first_smoothing(lay: Layout, level: Level, r: Nodes, weights: list[float]) -> Nodes:
+    """Two smoothing steps from zero at once: x = w1 r, then x + w2 (r - A x)."""
+    first, second = weights
+    here = (first + second - first * second) * lay.take(r, 0)
+    return barrier(lay.extend(here + (first * second) * neighbours(lay, level.scaled_edge, r)))
+
+
 def smooth(lay: Layout, level: Level, x: Nodes, r: Nodes, weight: float) -> Nodes:
-    return barrier(x + weight * level.inverse * (r - apply_network(lay, level, x)))
+    rest = weight * (lay.take(r, 0) + neighbours(lay, level.scaled_edge, x))
+    return barrier(lay.extend((1 - weight) * lay.take(x, 0) + rest))
 
 
 def chebyshev(lay: Layout, level: Level, r: Nodes) -> Nodes:
@@ -132,12 +117,13 @@ def chebyshev(lay: Layout, level: Level, r: Nodes) -> Nodes:
     def body(_: Array, c: tuple[Nodes, Nodes, Nodes, Array]) -> tuple[Nodes, Nodes, Nodes, Array]:
         x, rest, d, rho = c
         x = x + d
-        rest = barrier(rest - apply_network(lay, level, d))
+        applied = lay.take(d, 0) - neighbours(lay, level.scaled_edge, d)
+        rest = barrier(rest - lay.extend(applied))
         rho_next = 1 / (2 * ratio - rho)
-        d = rho_next * rho * d + (2 * rho_next / half) * level.inverse * rest
+        d = rho_next * rho * d + (2 * rho_next / half) * rest
         return x, rest, d, rho_next
 
-    start = (jnp.zeros_like(r), r, level.inverse * r / centre, jnp.asarray(1 / ratio, r.dtype))
+    start = (jnp.zeros_like(r), r, r / centre, jnp.asarray(1 / ratio, r.dtype))
     return jax.lax.fori_loop(0, COARSEST_STEPS, body, start)[0]
 
 

@@ -16,6 +16,7 @@ is), and the potential of floating electrodes. Everything here is traced by jax.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -29,6 +30,7 @@ from .series import Pairs, Split, solve_split
 Nodes = Float[Array, " n"]
 Voltages = Float[Array, " electrodes"]
 Links = Float[Array, " links"]
+barrier = jax.lax.optimization_barrier
 
 
 class Network(NamedTuple):
@@ -86,60 +88,79 @@ class SplitState(NamedTuple):
 
 
 class State(NamedTuple):
-    """The network at one potential: q is already divided by the fill. `drop` are edge differences times open share,
-    `link_drop` phi_i - V_k. `factors`: axis factors of each voxel, or None."""
+    """The network at one potential: q is already divided by the fill. `link_drop` are phi_i - V_k.
 
-    q: Nodes
+    Between two Newton steps q is None, and sigma, slope and residual are in the inner precision, the residual over its
+    norm (`carry`).
+    """
+
+    q: Nodes | None
     sigma: Nodes
     slope: Nodes
-    drop: list[Nodes]
     link_drop: Links
     link_conductance: Links
     residual: Nodes
     electrode_current: Voltages
-    factors: tuple[Nodes, Nodes, Nodes] | None = None
     split: SplitState | None = None
-
-    @property
-    def sigma_axes(self) -> list[Nodes]:
-        """Conductivity along each axis; one array for all where they are the same."""
-        return [self.sigma] if self.factors is None else [k * self.sigma for k in self.factors]
 
 
 def evaluate(lay: Layout, kinds: tuple[int, ...], net: Network, phi: Nodes, volts: Voltages) -> State:
     """Field, conductivity, residual (A, zero at metal nodes) and the current out of each electrode (A)."""
     weight, volume = net.edge_weight, net.volume_m3
-    differences = lay.differences(phi)
-    drop = [d * k for d, k in zip(differences, net.open_edge, strict=True)]
     link_drop = phi[net.link_node] - volts[net.link_electrode]
-    edges = [e * d for e, d in zip(drop, differences, strict=True)]
-    axis_q = [weight[a] * lay.voxel_sum(edges[a], a) for a in range(3)]
+    share, nodes = barrier(([lay.extend(k) for k in net.open_edge], lay.extend(phi)))
+
+    def difference(axis: int, at: int) -> Nodes:
+        return lay.take(nodes, at + lay.strides[axis]) - lay.take(nodes, at)
+
+    def square(axis: int, at: int) -> Nodes:
+        return lay.take(share[axis], at) * difference(axis, at) ** 2
+
+    axis_q = [weight[a] * lay.voxel_sum(functools.partial(square, a), a) for a in range(3)]
     factors = voxel_factors(net)
     weighted = axis_q if factors is None else [k * part for k, part in zip(factors, axis_q, strict=True)]
-    q = weighted[0] + weighted[1] + weighted[2]
+    q = barrier(weighted[0] + weighted[1] + weighted[2])
     link_q = (net.link_g_m / volume * link_drop**2)[:, None] * net.link_weight
     # a clipped negative leak may not turn a mean square negative
-    q = jnp.maximum(q.at[net.link_cell].add(link_q), 0).at[net.part_cell].multiply(net.part_inverse)
+    q = barrier(jnp.maximum(q.at[net.link_cell].add(link_q), 0).at[net.part_cell].multiply(net.part_inverse))
     sigma, slope = sigma_and_slope(q, net.tissue, net.table, kinds)
     if net.warmth is not None:
         sigma, slope = sigma * net.warmth, slope * net.warmth
     split = None
     if net.split is not None:
         q, sigma, slope, split = with_series(net, net.split, kinds, phi, weighted, link_q, sigma, slope, q)
-    axes = [sigma] if factors is None else [k * sigma for k in factors]
-    extended = [lay.extend(s) for s in axes] * (3 // len(axes))
-    flows = [volume * weight[a] * lay.edge_sum(extended[a], a) * drop[a] for a in range(3)]
+    sigma, slope = barrier((sigma, slope))
+    extended = extended_axes(lay, sigma, factors)
+
+    def flow(axis: int, at: int) -> Nodes:
+        conductance = lay.edge_sum(extended[axis], axis, at) * lay.take(share[axis], at)
+        return (volume * weight[axis]) * (conductance * difference(axis, at))
+
     link_weight = net.link_weight
     if split is not None:
         link_weight = link_weight * split.link_share
     link_conductance = net.link_g_m * jnp.sum(link_weight * sigma[net.link_cell], axis=1)
     link_current = link_conductance * link_drop
-    outflow = lay.outflow(flows).at[net.link_node].add(link_current)
+    outflow = lay.outflow(flow).at[net.link_node].add(link_current)
     if net.split is not None and split is not None:
         outflow = add_pairs(outflow, net.split.pairs, split.pair_conductance * split.pair_drop)
     residual = outflow * net.free
     electrode_current = jnp.zeros_like(volts).at[net.link_electrode].add(-link_current)
-    return State(q, sigma, slope, drop, link_drop, link_conductance, residual, electrode_current, factors, split)
+    return State(q, sigma, slope, link_drop, link_conductance, residual, electrode_current, split)
+
+
+def carry(state: State, norm: Float[Array, ""], dtype: jnp.dtype) -> State:
+    """What the next Newton step needs of a state, in its precision."""
+    residual = (state.residual / jnp.where(norm > 0, norm, 1)).astype(dtype)
+    sigma, slope = state.sigma.astype(dtype), state.slope.astype(dtype)
+    return state._replace(q=None, sigma=sigma, slope=slope, residual=residual)
+
+
+def extended_axes(lay: Layout, sigma: Nodes, factors: tuple[Nodes, Nodes, Nodes] | None) -> list[Nodes]:
+    """Conductivity along each axis, extended; one array three times where tissue is isotropic."""
+    if factors is None:
+        return [barrier(lay.extend(sigma))] * 3
+    return [barrier(lay.extend(k * sigma)) for k in factors]
 
 
 def voxel_factors(net: Network) -> tuple[Nodes, Nodes, Nodes] | None:
@@ -195,15 +216,19 @@ class PairTerms(NamedTuple):
 
 
 class Operator(NamedTuple):
-    """The Newton matrix at a state, in the inner precision. Voxel and edge factors carry all of the geometry.
+    """The Newton matrix at a state, in the inner precision, scaled so that the network's diagonal is one:
+    H^ = S H S with S = 1 / root at unknown nodes, 0 elsewhere; which removes every mask and the diagonal.
 
-    `factors`: axis factors of each voxel, or None. `pairs`: edges across sheets, or None.
-    `edge`: conductances of edges between free nodes. `diagonal`: of the network, links and edges to metal included.
-    `drop`: edge differences / (4 h^2). `curvature`: 2 V sigma'(q). `link_*`: conductance, and g (phi_i - V_k) / V.
+    Attributes:
+        root: square root of the network's diagonal, links and edges to metal included; 0 at nodes that are no unknowns.
+        scaled_edge: S_i g S_j of the edge from each node along each axis, extended.
+        drop: edge differences x open share / (4 h^2), extended. curvature: 2 V sigma'(q).
+        link_*: conductance, and g (phi_i - V_k) / V. floating: 1 for electrodes that float.
+        factors: axis factors of each voxel, or None. pairs: edges across sheets, or None.
     """
 
-    edge: tuple[Nodes, Nodes, Nodes]
-    diagonal: Nodes
+    root: Nodes
+    scaled_edge: tuple[Nodes, Nodes, Nodes]
     drop: tuple[Nodes, Nodes, Nodes]
     curvature: Nodes
     link_node: Int[Array, " links"]
@@ -212,44 +237,73 @@ class Operator(NamedTuple):
     link_weight: Links
     link_conductance: Links
     link_slope: Links
-    free: Nodes
     floating: Voltages
     factors: tuple[Nodes, Nodes, Nodes] | None = None
     pairs: PairTerms | None = None
 
+    @property
+    def scale(self) -> Nodes:
+        """S."""
+        return reciprocal(self.root)
 
-def linearise(lay: Layout, net: Network, state: State, dtype: jnp.dtype) -> Operator:
-    """The Newton matrix of `evaluate` at a state."""
+
+def reciprocal(root: Nodes) -> Nodes:
+    """1 / root, 0 where that is 0."""
+    return jnp.where(root > 0, 1 / jnp.where(root > 0, root, 1), 0)
+
+
+def linearise(lay: Layout, net: Network, phi: Nodes, state: State, dtype: jnp.dtype) -> Operator:
+    """The Newton matrix of `evaluate` at a potential and its state."""
     weight, volume = net.edge_weight, net.volume_m3
-    sigma = [s.astype(dtype) for s in state.sigma_axes]
-    extended = [lay.extend(s) for s in sigma] * (3 // len(sigma))
+    factors = voxel_factors(net)
+    if factors is not None:
+        factors = as_type(factors, dtype)
+    extended = extended_axes(lay, state.sigma.astype(dtype), factors)
+    nodes = barrier(lay.extend(phi))
+    drop = [
+        barrier(lay.extend((weight[a] * net.open_edge[a] * (lay.take(nodes, s) - phi)).astype(dtype)))
+        for a, s in enumerate(lay.strides)
+    ]
     edge = []
     for a in range(3):
         factor = (volume * weight[a]).astype(dtype)
-        edge.append(factor * lay.edge_sum(extended[a], a) * net.open_edge[a].astype(dtype))
+        edge.append(barrier(factor * lay.edge_sum(extended[a], a) * net.open_edge[a].astype(dtype)))
     link_weight, pairs = net.link_weight, None
     if net.split is not None and state.split is not None:
         link_weight = link_weight * state.split.link_share**2
         edge, pairs = linearise_pairs(edge, net.split.pairs, state.split, volume, dtype)
     link_conductance = state.link_conductance.astype(dtype)
-    diagonal = network_diagonal(lay, edge).at[net.link_node].add(link_conductance)
-    x, y, z = (jax.lax.optimization_barrier((weight[a] * state.drop[a]).astype(dtype)) for a in range(3))
+    leak = jnp.zeros_like(edge[0]).at[net.link_node].add(link_conductance)
+    root, scaled_edge = scaled(lay, edge, leak, net.free)
     return Operator(
-        edge=(edge[0], edge[1], edge[2]),
-        diagonal=diagonal,
-        drop=(x, y, z),
-        curvature=(2 * volume * state.slope.at[net.part_cell].multiply(net.part_inverse)).astype(dtype),
+        root=root,
+        scaled_edge=scaled_edge,
+        drop=(drop[0], drop[1], drop[2]),
+        curvature=(2 * volume).astype(dtype) * state.slope.astype(dtype).at[net.part_cell].multiply(net.part_inverse.astype(dtype)),
         link_node=net.link_node,
         link_electrode=net.link_electrode,
         link_cell=net.link_cell,
         link_weight=link_weight.astype(dtype),
         link_conductance=link_conductance,
         link_slope=(net.link_g_m / volume * state.link_drop).astype(dtype),
-        free=net.free.astype(dtype),
         floating=net.floating.astype(dtype),
-        factors=None if state.factors is None else as_type(state.factors, dtype),
+        factors=factors,
         pairs=pairs,
     )
+
+
+def scaled(lay: Layout, edge: list[Nodes], leak: Nodes, free: Nodes) -> tuple[Nodes, tuple[Nodes, Nodes, Nodes]]:
+    """Square root of the diagonal of a network (edges and what leaks from its nodes), 0 where a node is no unknown, and
+    its edges over both ends' roots, extended."""
+    diagonal = leak
+    for g, s in zip(edge, lay.strides, strict=True):
+        diagonal = diagonal + g + lay.take(lay.extend(g), -s)
+    root = barrier(jnp.sqrt(jnp.where((free > 0) & (diagonal > 0), diagonal, 0)))
+    scale = barrier(lay.extend(reciprocal(root)))
+    x, y, z = (
+        barrier(lay.extend(g * lay.take(scale, 0) * lay.take(scale, s))) for g, s in zip(edge, lay.strides, strict=True)
+    )
+    return root, (x, y, z)
 
 
 def as_type(arrays: tuple[Nodes, Nodes, Nodes], dtype: jnp.dtype) -> tuple[Nodes, Nodes, Nodes]:
@@ -267,35 +321,53 @@ def linearise_pairs(
     return edge, PairTerms(pairs, weight, (pairs.g_m / volume * split.pair_drop).astype(dtype))
 
 
-def network_diagonal(lay: Layout, edge: list[Nodes]) -> Nodes:
-    out = jnp.zeros_like(edge[0])
-    for g, s in zip(edge, lay.strides, strict=True):
-        out = out + g + lay.take(lay.extend(g), -s)
-    return out
+def neighbours(lay: Layout, scaled_edge: tuple[Nodes, Nodes, Nodes], extended: Nodes) -> Nodes:
+    """Sum of the scaled edges times the nodes at their other ends."""
+    parts = [
+        lay.take(g, 0) * lay.take(extended, s) + lay.take(g, -s) * lay.take(extended, -s)
+        for g, s in zip(scaled_edge, lay.strides, strict=True)
+    ]
+    return parts[0] + parts[1] + parts[2]
 
 
 def apply_newton(lay: Layout, op: Operator, v: Nodes, u: Voltages) -> tuple[Nodes, Voltages]:
-    """The Newton matrix times (v, u): v at the nodes (zero at metal), u at the electrodes (zero at driven ones)."""
-    dv = lay.differences(v)
-    link_v = v[op.link_node] - u[op.link_electrode]
-    slope = [d * e for d, e in zip(op.drop, dv, strict=True)]
-    sums = [lay.voxel_sum(slope[a], a) for a in range(3)]
+    """The Newton matrix H times (v, u): v at the nodes (zero at metal), u at the electrodes (zero at driven ones)."""
+    out, out_u = apply_scaled(lay, op, lay.extend(op.root * v), u)
+    return op.root * lay.take(out, 0), out_u
+
+
+def apply_scaled(lay: Layout, op: Operator, x: Nodes, u: Voltages) -> tuple[Nodes, Voltages]:
+    """H^ times (x, u), with x and the result at the nodes extended."""
+    scale = op.scale
+    v = barrier(lay.extend(scale * lay.take(x, 0)))
+    link_v = lay.take(v, 0)[op.link_node] - u[op.link_electrode]
+
+    def slope(axis: int, at: int) -> Nodes:
+        return lay.take(op.drop[axis], at) * (lay.take(v, at + lay.strides[axis]) - lay.take(v, at))
+
+    sums = [lay.voxel_sum(functools.partial(slope, a), a) for a in range(3)]
     if op.factors is not None:
         sums = [k * part for k, part in zip(op.factors, sums, strict=True)]
-    b = sums[0] + sums[1] + sums[2]
+    b = barrier(sums[0] + sums[1] + sums[2])
     b = b.at[op.link_cell].add((op.link_slope * link_v)[:, None] * op.link_weight)
     if op.pairs is not None:
-        pair_v = v[op.pairs.pairs.high] - v[op.pairs.pairs.low]
+        pair_v = lay.take(v, 0)[op.pairs.pairs.high] - lay.take(v, 0)[op.pairs.pairs.low]
         b = b.at[op.pairs.pairs.cell].add((op.pairs.slope * pair_v)[:, None] * op.pairs.weight)
-    t = jax.lax.optimization_barrier(op.curvature * b)
-    extended = [lay.extend(t)] * 3 if op.factors is None else [lay.extend(k * t) for k in op.factors]
-    flows = [op.edge[a] * dv[a] + op.drop[a] * lay.edge_sum(extended[a], a) for a in range(3)]
+    t = op.curvature * b
+    extended = extended_axes(lay, t, op.factors)
+
+    def flow(axis: int, at: int) -> Nodes:
+        return lay.take(op.drop[axis], at) * lay.edge_sum(extended[axis], axis, at)
+
     link_t = jnp.sum(op.link_weight * t[op.link_cell], axis=1)
-    link_flow = op.link_conductance * link_v + op.link_slope * link_t
-    out_v = lay.outflow(flows).at[op.link_node].add(link_flow)
+    link_out = op.link_slope * link_t
+    out = lay.take(x, 0) - neighbours(lay, op.scaled_edge, x) + scale * lay.outflow(flow)
+    # the diagonal has the links' conductances already
+    at_links = link_out - op.link_conductance * u[op.link_electrode]
+    out = out.at[op.link_node].add(scale[op.link_node] * at_links)
     if op.pairs is not None:
-        pair_t = jnp.sum(op.pairs.weight * t[op.pairs.pairs.cell], axis=1)
-        out_v = add_pairs(out_v, op.pairs.pairs, op.pairs.slope * pair_t)
-    out_v = out_v * op.free
-    out_u = jnp.zeros_like(u).at[op.link_electrode].add(-link_flow) * op.floating
-    return out_v, out_u
+        pair_t = op.pairs.slope * jnp.sum(op.pairs.weight * t[op.pairs.pairs.cell], axis=1)
+        low, high = op.pairs.pairs.low, op.pairs.pairs.high
+        out = out.at[low].add(-scale[low] * pair_t).at[high].add(scale[high] * pair_t)
+    out_u = jnp.zeros_like(u).at[op.link_electrode].add(-(op.link_conductance * link_v + link_out)) * op.floating
+    return lay.extend(out), out_u

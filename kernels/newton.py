@@ -23,7 +23,18 @@ from jaxtyping import Array, Float, Int
 
 from .layout import Layout
 from .multigrid import Level, Levels, build_levels, v_cycle
-from .network import Network, Nodes, Operator, State, Voltages, apply_newton, evaluate, linearise
+from .network import (
+    Network,
+    Nodes,
+    Operator,
+    SplitState,
+    State,
+    Voltages,
+    apply_scaled,
+    carry,
+    evaluate,
+    linearise,
+)
 
 barrier = jax.lax.optimization_barrier
 
@@ -35,23 +46,28 @@ MOST_SEARCH_STEPS = 12
 
 
 class StepResult(NamedTuple):
-    """Potential and voltages after the step, and what it took. residual_norm and current_imbalance (|sum of currents| /
-    largest) belong to the new potential."""
+    """Potential, voltages and state after the step, and what it took. residual_norm and current_imbalance (|sum of
+    currents| / largest) belong to the new potential."""
 
     phi: Nodes
     volts: Voltages
+    state: State
     residual_norm: Float[Array, ""]
     current_imbalance: Float[Array, ""]
-    previous_norm: Float[Array, ""]
     cg_iterations: Int[Array, ""]
     step_length: Float[Array, ""]
 
 
-@functools.partial(jax.jit, static_argnames=("levels", "kinds", "floating", "inner_dtype"), donate_argnames=("phi",))
+STATIC = ("levels", "kinds", "floating", "inner_dtype")
+
+
+@functools.partial(jax.jit, static_argnames=STATIC, donate_argnames=("phi", "state"))
 def newton_step(
     net: Network,
     phi: Nodes,
     volts: Voltages,
+    state: State,
+    norm: Float[Array, ""],
     forcing: Float[Array, ""],
     *,
     levels: Levels,
@@ -62,20 +78,24 @@ def newton_step(
     """One Newton step from (phi, volts).
 
     Args:
-        forcing: relative residual at which PCG stops.
+        state, norm: as the last step left them (`State` between steps, residual norm).
+        forcing: relative residual at which PCG stops. Where it is infinite the potential stays as it is, and the state
+            is made anew: so begins a solve, from `blank_state`.
         levels: layout.level_layouts of the grid. kinds: conductivity.law_kinds. floating: how many electrodes float.
         inner_dtype: precision of the linear solve.
     """
     # a GPU would otherwise take products of single precision at 10 bits
     with jax.default_matmul_precision("highest"):
-        return take_step(net, phi, volts, forcing, levels, kinds, floating, inner_dtype)
+        return take_step(net, phi, volts, state, norm, forcing, levels, kinds, floating, inner_dtype)
 
 
-@functools.partial(jax.jit, static_argnames=("levels", "kinds", "floating", "inner_dtype"), donate_argnames=("phi",))
+@functools.partial(jax.jit, static_argnames=STATIC, donate_argnames=("phi", "state"))
 def newton_steps(
     net: Network,
     phi: Float[Array, "lanes n"],
     volts: Float[Array, "lanes electrodes"],
+    state: State,
+    norm: Float[Array, " lanes"],
     forcing: Float[Array, " lanes"],
     *,
     levels: Levels,
@@ -83,41 +103,66 @@ def newton_steps(
     floating: int,
     inner_dtype: str = "float32",
 ) -> StepResult:
-    """`newton_step` of several networks side by side: all arrays have an axis of lanes in front.
+    """`newton_step` of several networks side by side: all arrays have an axis of lanes in front. A lane whose forcing
+    is infinite stays where it is."""
 
-    A lane whose forcing is infinite stays where it is: PCG takes no iteration there, and the step is zero.
-    """
-
-    def step(net: Network, phi: Nodes, volts: Voltages, forcing: Float[Array, ""]) -> StepResult:
-        return take_step(net, phi, volts, forcing, levels, kinds, floating, inner_dtype)
+    def step(net: Network, phi: Nodes, volts: Voltages, state: State, norm: Array, forcing: Array) -> StepResult:
+        return take_step(net, phi, volts, state, norm, forcing, levels, kinds, floating, inner_dtype)
 
     with jax.default_matmul_precision("highest"):
-        return jax.vmap(step)(net, phi, volts, forcing)
+        return jax.vmap(step)(net, phi, volts, state, norm, forcing)
 
 
 def take_step(
     net: Network,
     phi: Nodes,
     volts: Voltages,
+    state: State,
+    norm: Float[Array, ""],
     forcing: Float[Array, ""],
     levels: Levels,
     kinds: tuple[int, ...],
     floating: int,
     inner_dtype: str,
 ) -> StepResult:
-    lay = levels[0][0]
-    dtype = jnp.dtype(inner_dtype)
-    state = barrier(evaluate(lay, kinds, net, phi, volts))
-    r_v, r_u = state.residual, state.electrode_current * net.floating
-    norm = residual_norm(r_v, r_u)
-    op = linearise(lay, net, state, dtype)
+    lay, dtype = levels[0][0], jnp.dtype(inner_dtype)
     scale = jnp.where(norm > 0, norm, 1)
-    rhs = (barrier((-r_v / scale).astype(dtype)), (-r_u / scale).astype(dtype))
-    precondition = preconditioner(levels, floating, op, state, net)
-    (d_v, d_u), iterations = pcg(functools.partial(apply_newton, lay, op), precondition, rhs, forcing.astype(dtype))
-    d_v, d_u = barrier(d_v.astype(phi.dtype) * scale), d_u.astype(volts.dtype) * scale
-    t, new_norm, imbalance = line_search(lay, kinds, net, phi, volts, d_v, d_u, slope(r_v, r_u, d_v, d_u), norm)
-    return StepResult(phi + t * d_v, volts + t * d_u, new_norm, imbalance, norm, iterations, t)
+    r_u = state.electrode_current * net.floating
+
+    def change() -> tuple[Nodes, Voltages, Int[Array, ""]]:
+        rhs = -state.residual.astype(dtype), (-r_u / scale).astype(dtype)
+        return solve_linear(levels, floating, net, phi, state, rhs, forcing)
+
+    def nothing() -> tuple[Nodes, Voltages, Int[Array, ""]]:
+        return jnp.zeros(phi.shape, dtype), jnp.zeros(volts.shape, dtype), jnp.int32(0)
+
+    d_v, d_u, iterations = jax.lax.cond(jnp.isfinite(forcing), change, nothing)
+    slope_at_0 = norm * slope(state.residual, r_u / scale, d_v, d_u, phi.dtype)
+    d_v, d_u = d_v, d_u.astype(volts.dtype)
+    t, after, new_norm, imbalance = line_search(
+        lay, kinds, net, phi, volts, d_v, d_u, scale, slope_at_0 * scale, dtype
+    )
+    return StepResult(
+        phi + t * scale * d_v, volts + t * scale * d_u, after, new_norm, imbalance, iterations, t
+    )
+
+
+def solve_linear(
+    levels: Levels,
+    floating: int,
+    net: Network,
+    phi: Nodes,
+    state: State,
+    rhs: tuple[Nodes, Voltages],
+    forcing: Float[Array, ""],
+) -> tuple[Nodes, Voltages, Int[Array, ""]]:
+    """The Newton matrix's solution to a relative residual of `forcing` (in the scaled norm), and PCG's iterations."""
+    lay, dtype = levels[0][0], rhs[0].dtype
+    op = linearise(lay, net, phi, state, dtype)
+    scaled_rhs = barrier(lay.extend(op.scale * rhs[0])), rhs[1]
+    precondition = preconditioner(levels, floating, net, op, state)
+    (x, u), iterations = pcg(functools.partial(apply_scaled, lay, op), precondition, scaled_rhs, forcing.astype(dtype))
+    return barrier(op.scale * lay.take(x, 0)), u, iterations
 
 
 @functools.partial(jax.jit, static_argnames=("levels", "kinds"))
@@ -130,19 +175,21 @@ def residual_norm(r_v: Nodes, r_u: Voltages) -> Float[Array, ""]:
     return jnp.sqrt(jnp.vdot(r_v, r_v) + jnp.vdot(r_u, r_u))
 
 
-def slope(r_v: Nodes, r_u: Voltages, d_v: Nodes, d_u: Voltages) -> Float[Array, ""]:
-    return jnp.vdot(r_v, d_v) + jnp.vdot(r_u, d_u)
+def slope(r_v: Nodes, r_u: Voltages, d_v: Nodes, d_u: Voltages, dtype: jnp.dtype) -> Float[Array, ""]:
+    dot = lambda a, b: jnp.sum(a.astype(dtype) * b.astype(dtype))  # noqa: E731
+    return dot(r_v, d_v) + dot(r_u, d_u)
 
 
-def preconditioner(levels: Levels, floating: int, op: Operator, state: State, net: Network):
-    """(r_v, r_u) -> approximate solution, symmetric positive definite."""
-    networks: list[Level] = build_levels(levels, op, state, net.spacing_m)
+def preconditioner(levels: Levels, floating: int, net: Network, op: Operator, state: State):
+    """(r_v, r_u) -> approximate solution of the scaled matrix, symmetric positive definite; nodes extended."""
+    networks: list[Level] = build_levels(levels, net, op, state)
     if not floating:
         return lambda r_v, r_u: (v_cycle(levels, networks, r_v), jnp.zeros_like(r_u))
+    lay, scale = levels[0][0], op.scale
     index = jnp.flatnonzero(net.floating, size=floating)
     belongs = (op.link_electrode[None, :] == index[:, None]) * op.link_conductance
-    nothing = jnp.zeros((floating, levels[0][0].n), op.diagonal.dtype)
-    coupling = nothing.at[:, op.link_node].add(belongs) * op.free
+    nothing = jnp.zeros((floating, lay.n), op.root.dtype)
+    coupling = jax.vmap(lay.extend)(nothing.at[:, op.link_node].add(belongs) * scale)
     response = jax.lax.map(lambda b: v_cycle(levels, networks, b), coupling)
     # S_kl = D_k delta_kl - B_k . Y_l, symmetric because the V-cycle is
     schur = jnp.diag(jnp.sum(belongs, axis=1)) - SAFE_SHARE * (coupling @ response.T)
@@ -181,21 +228,35 @@ def pcg(matrix, precondition, rhs: tuple[Nodes, Voltages], tolerance: Float[Arra
     return x, k
 
 
-def line_search(lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, slope_at_0, norm_at_0):
-    """Step length t, and the residual norm and current imbalance there.
+def line_search(
+    lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, scale, slope_at_0, dtype
+) -> tuple[Array, State, Array, Array]:
+    """Step length t along scale x d, and there the state, the residual norm and the current imbalance.
 
     The slope g(t) = R(x + t d) . d of the convex energy rises from g(0) < 0. Accepted is the first t with
     |g(t)| <= FLAT_ENOUGH |g(0)|; between a t where g < 0 and one where g > 0 the next is the secant's, kept off the
     ends.
     """
 
+    def at(t: Array) -> tuple[Array, Array, Array, State]:
+        # else the compiler takes all that depends on the network alone out of the loop and keeps it for the whole step:
+        # laws and open edges of every node in double precision, 64 bytes for each
+        here, t = barrier((net, t))
+        s = evaluate(lay, kinds, here, barrier(phi + t * scale * d_v), volts + t * scale * d_u)
+        r_u = s.electrode_current * net.floating
+        g = scale * slope(s.residual, r_u, d_v, d_u, phi.dtype)
+        norm = residual_norm(s.residual, r_u)
+        largest = jnp.max(jnp.abs(s.electrode_current))
+        imbalance = jnp.abs(jnp.sum(s.electrode_current)) / jnp.where(largest > 0, largest, 1)
+        return g, norm, imbalance, carry(s, norm, dtype)
+
     def unfinished(c):
-        _, g, _, _, _, _, _, _, k = c
+        t, g, lo, g_lo, hi, g_hi, k, found = c
         flat = jnp.abs(g) <= FLAT_ENOUGH * jnp.abs(slope_at_0)
         return (k == 0) | (~flat & (k < MOST_SEARCH_STEPS))
 
     def body(c):
-        t, g, _, _, lo, g_lo, hi, g_hi, k = c
+        t, g, lo, g_lo, hi, g_hi, k, _ = c
         # bracket with the last point, then the secant between the ends; the first time round t = 1 as it is
         below, above = (k > 0) & (g < 0), (k > 0) & (g >= 0)
         lo, g_lo = jnp.where(below, t, lo), jnp.where(below, g, g_lo)
@@ -203,15 +264,26 @@ def line_search(lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, slope_at
         secant = lo - g_lo * (hi - lo) / (g_hi - g_lo)
         inside = jnp.clip(secant, lo + 0.1 * (hi - lo), hi - 0.1 * (hi - lo))
         t = jnp.where(k == 0, t, jnp.where(jnp.isfinite(hi), inside, 2 * lo))
-        s = evaluate(lay, kinds, net, phi + t * d_v, volts + t * d_u)
-        r_u = s.electrode_current * net.floating
-        g, norm = slope(s.residual, r_u, d_v, d_u), residual_norm(s.residual, r_u)
-        largest = jnp.max(jnp.abs(s.electrode_current))
-        imbalance = jnp.abs(jnp.sum(s.electrode_current)) / jnp.where(largest > 0, largest, 1)
-        return t, g, norm, imbalance, lo, g_lo, hi, g_hi, k + 1
+        g, *found = at(t)
+        return t, g, lo, g_lo, hi, g_hi, k + 1, tuple(found)
 
     one = jnp.ones_like(slope_at_0)
     zero = jnp.zeros_like(one)
-    start = (one, slope_at_0, norm_at_0, one, zero, slope_at_0, one * jnp.inf, one, jnp.int32(0))
-    t, _, norm, imbalance, *_ = jax.lax.while_loop(unfinished, body, start)
-    return t, norm, imbalance
+    blank = (one, one, blank_state(net, phi, volts, dtype))
+    start = (one, slope_at_0, zero, slope_at_0, one * jnp.inf, one, jnp.int32(0), blank)
+    t, *_, (norm, imbalance, state) = jax.lax.while_loop(unfinished, body, start)
+    return t, state, norm, imbalance
+
+
+def blank_state(net: Network, phi: Nodes, volts: Voltages, dtype: jnp.dtype) -> State:
+    """A state between steps that nothing is known of yet."""
+    nothing = lambda like, dtype: jnp.zeros(like.shape, dtype)  # noqa: E731
+    links, wide = nothing(net.link_g_m, phi.dtype), phi.dtype
+    split = None
+    if net.split is not None:
+        pairs = net.split.pairs
+        split = SplitState(
+            nothing(net.link_weight, wide), nothing(pairs.weight, wide), nothing(pairs.g_m, wide), nothing(pairs.g_m, wide)
+        )
+    nodes = nothing(phi, dtype)
+    return State(None, nodes, nodes, links, links, nodes, nothing(volts, wide), split)

@@ -21,8 +21,8 @@ from ..conductivity import ConductivityLaw, conductivity
 from ..grid import Grid
 from ..multigrid import Levels
 from ..nested import NestedGrid
-from ..network import Network, apply_newton, evaluate, linearise
-from ..newton import pcg, preconditioner
+from ..network import Network, evaluate
+from ..newton import solve_linear
 from ..points import smooth_gradient
 from ..problem import FieldProblem
 from .case import Case, Figure, Floats, Measured, norm
@@ -126,10 +126,8 @@ def step(
     """One full Newton step, and the residual over the load after it."""
     lay = levels[0][0]
     state = evaluate(lay, kinds, net, phi, volts)
-    op = linearise(lay, net, state, phi.dtype)
     rhs = (load - state.residual, jnp.zeros_like(volts))
-    precondition = preconditioner(levels, 0, op, state, net)
-    (change, _), _ = pcg(functools.partial(apply_newton, lay, op), precondition, rhs, jnp.asarray(1e-3, phi.dtype))
+    change, _, _ = solve_linear(levels, 0, net, phi, state, rhs, jnp.asarray(1e-3, phi.dtype))
     new = phi + change
     after = evaluate(lay, kinds, net, new, volts).residual - load
     return new, jnp.linalg.norm(after) / jnp.linalg.norm(load)

@@ -36,7 +36,7 @@ def test_matrix_free_operator_equals_the_assembly_to_rounding(tiny):
     with jax.enable_x64(True):
         level = NestedGrid(problem)
         state = evaluate(level.layout, level.kinds, level.network, jax.device_put(level.pad(nodes)), volts)
-        op = linearise(level.layout, level.network, state, np.dtype("float64"))
+        op = linearise(level.layout, level.network, jax.device_put(level.pad(nodes)), state, np.dtype("float64"))
         unknowns = by_hand.free[:-1]
         where = np.ravel_multi_index(np.unravel_index(unknowns, nodes.shape), level.layout.nodes)
         v, u = np.zeros((len(where) + 1, level.layout.n)), np.zeros((len(where) + 1, 3))

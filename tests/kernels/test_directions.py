@@ -313,8 +313,8 @@ def test_newton_matrix_is_symmetric_positive_and_the_residuals_derivative(everyt
     lay, net, kinds = everything.layout, everything.network, everything.kinds
     with jax.enable_x64(True):
         state = evaluate(lay, kinds, net, everything.embed(nodes), jax.device_put(volts))
-        op = linearise(lay, net, state, np.dtype("float64"))
-        free = np.flatnonzero(np.asarray(op.free * (op.diagonal > 0)))
+        op = linearise(lay, net, everything.embed(nodes), state, np.dtype("float64"))
+        free = np.flatnonzero(np.asarray(op.root))
         v, u = np.zeros((len(free) + 1, lay.n)), np.zeros((len(free) + 1, 3))
         v[np.arange(len(free)), free] = 1
         u[-1, 1] = 1
@@ -386,5 +386,5 @@ def test_a_plain_problem_carries_nothing_of_it():
         assert level.network.plain
         phi, volts = jax.device_put(level.at_rest())
         state = evaluate(level.layout, level.kinds, level.network, phi, volts)
-        op = linearise(level.layout, level.network, state, np.dtype("float32"))
+        op = linearise(level.layout, level.network, phi, state, np.dtype("float32"))
     assert (state.factors, state.split, op.factors, op.pairs) == (None,) * 4

@@ -83,9 +83,9 @@ def dense(tiny):
     nodes, volts = random_state(tiny)
     with jax.enable_x64(True):
         state = evaluate(tiny.layout, tiny.kinds, tiny.network, tiny.embed(nodes), jax.device_put(volts))
-        op = linearise(tiny.layout, tiny.network, state, np.dtype("float64"))
+        op = linearise(tiny.layout, tiny.network, tiny.embed(nodes), state, np.dtype("float64"))
         apply = jax.jit(jax.vmap(lambda v, u: apply_newton(tiny.layout, op, v, u)))
-        free = np.flatnonzero(np.asarray(op.free * (op.diagonal > 0)))
+        free = np.flatnonzero(np.asarray(op.root))
         v = np.zeros((len(free) + 1, tiny.layout.n))
         u = np.zeros((len(free) + 1, 3))
         v[np.arange(len(free)), free] = 1
@@ -173,12 +173,18 @@ def test_v_cycle_is_symmetric_positive_and_hardly_overshoots():
         assert len(level.levels) > 1
         phi, volts = jax.device_put(level.at_rest())
         state = evaluate(level.layout, level.kinds, level.network, phi, volts)
-        op = linearise(level.layout, level.network, state, np.dtype("float64"))
-        networks = build_levels(level.levels, op, state, level.network.spacing_m)
-        free = np.flatnonzero(np.asarray(networks[0].inverse) > 0)
+        op = linearise(level.layout, level.network, phi, state, np.dtype("float64"))
+        networks = build_levels(level.levels, level.network, op, state)
+        free = np.flatnonzero(np.asarray(op.root))
         v = np.zeros((len(free), level.layout.n))
         v[np.arange(len(free)), free] = 1
-        cycle = np.asarray(jax.jit(jax.vmap(lambda r: v_cycle(level.levels, networks, r)))(v))[:, free]
+        lay, scale = level.layout, op.scale
+
+        def precondition(r):
+            """The cycle is one of the scaled network."""
+            return scale * lay.take(v_cycle(level.levels, networks, lay.extend(scale * r)), 0)
+
+        cycle = np.asarray(jax.jit(jax.vmap(precondition))(v))[:, free]
         flat_op = op._replace(curvature=op.curvature * 0)
         matrix = np.asarray(jax.jit(jax.vmap(lambda x: apply_newton(level.layout, flat_op, x, volts * 0)[0]))(v))[
             :, free
