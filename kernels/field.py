@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from .certificate import audit
+from .definite import shown_definite
 from .grid import Grid
 from .iteration import Member, OnStep, Start, iterate
 from .layout import level_layouts
@@ -129,6 +130,7 @@ def finish(member: Member) -> Solution:
         newton_steps=tuple(member.newton_counts),
         cg_iterations=tuple(member.cg_counts),
         device=f"{device.platform}: {device.device_kind}",
+        definite=shown_definite(level.problem, level.couplings, found.conductivity_s_per_m, found.link_s),
     )
 
 
