@@ -1,9 +1,10 @@
 """How many problems to solve side by side, from the memory that is free.
 
 XLA's own analysis of the compiled step (temporaries, arguments and results, the donated potential counted once), on the
-CPU, grows in proportion to the lanes: 200.9, 202.1, 203.1, 211.8 and 231 bytes for each node and lane at 96^3, 64^3,
-48^3, 32^3 and 24^3 voxels, 12 more for each floating electrode. tests/kernels/test_batch_size.py holds the formula to
-the analysis. What XLA takes on a GPU is not the same program; `RESERVE` has to cover the difference.
+CPU, grows in proportion to the lanes: 167, 168, 171, 180 and 197 bytes for each node and lane at 96^3, 64^3, 48^3, 32^3
+and 24^3 voxels, and as many for a solve by itself. tests/kernels/test_batch_size.py holds the formula to the analysis.
+Most are taken in the residual at the start of a step, in double precision: differences, drops and flows along three
+axes, and the laws of every node. XLA takes something else on a GPU; `RESERVE` has to cover the difference.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import jax
 from .grid import Grid
 from .layout import level_layouts
 
-BYTES_PER_NODE = 200
+BYTES_PER_NODE = 166
+"""Of ramps; 158 where all laws are logistic (256^3)."""
 BYTES_PER_NODE_AND_FLOATING = 12
-BYTES_PER_NODE_DIRECTIONAL = 65
-"""More, where tissue is anisotropic or in series with contacts and sheets: 65 at 48^3 with both, 37 with the first."""
-BYTES_BESIDE_NODES = 700_000
-"""Links to electrodes, and the halos that small grids have more of: 0.56 to 0.89 MB with two and three needles, 20^3 to
-40^3."""
+"""10 at 48^3 for the first, 12 for the second."""
+BYTES_PER_NODE_DIRECTIONAL = 53
+"""More, where tissue is anisotropic or in series with contacts and sheets: 53 at 48^3 with both, 36 with the first."""
+BYTES_BESIDE_NODES = 600_000
+"""Links to electrodes, and the halos that small grids have more of: 0.48 to 0.65 MB with two needles, 20^3 to 96^3;
+0.37 to 0.5 MB of a solve by itself; 0.8 MB with three needles."""
 RESERVE = 0.25
 """Share of the free memory that is left alone."""
 MOST = 64

@@ -203,7 +203,10 @@ def line_search(lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, slope_at
         secant = lo - g_lo * (hi - lo) / (g_hi - g_lo)
         inside = jnp.clip(secant, lo + 0.1 * (hi - lo), hi - 0.1 * (hi - lo))
         t = jnp.where(k == 0, t, jnp.where(jnp.isfinite(hi), inside, 2 * lo))
-        s = evaluate(lay, kinds, net, phi + t * d_v, volts + t * d_u)
+        # else the compiler takes all that depends on the network alone out of the loop and keeps it for the whole step:
+        # laws and open edges of every node in double precision, 64 bytes for each
+        here, t = barrier((net, t))
+        s = evaluate(lay, kinds, here, phi + t * d_v, volts + t * d_u)
         r_u = s.electrode_current * net.floating
         g, norm = slope(s.residual, r_u, d_v, d_u), residual_norm(s.residual, r_u)
         largest = jnp.max(jnp.abs(s.electrode_current))
