@@ -24,6 +24,7 @@ from .network import Network
 from .newton import StepResult, newton_step, newton_steps
 from .problem import FieldProblem
 from .solution import SolveCancelled, StepReport
+from .spread import lane_sharding, spread_steps
 
 COARSE_TOLERANCE = 1e-3
 """Relative residual asked of the coarser nested grids: they only start the next."""
@@ -121,17 +122,20 @@ def next_forcing(relative: float, previous: float, tolerance: float) -> float:
     return min(max(quadratic, needed, TIGHTEST_FORCING), LOOSEST_FORCING)
 
 
-def iterate(members: Sequence[Member], lanes: int | None, on_step: OnStep | None, inner_dtype: str) -> None:
+def iterate(
+    members: Sequence[Member], lanes: int | None, on_step: OnStep | None, inner_dtype: str, devices: int = 1
+) -> None:
     """Take all members through their nested grids; the steps of all grids compile side by side.
 
     Args:
         lanes: of the compiled step, at least as many as members; None for one member without an axis of lanes.
+        devices: that the lanes are spread over, equally many on each.
 
     Raises:
         SolveCancelled: on_step returned False.
     """
     deepest = max(len(member.nested) for member in members)
-    grids = [LaneGrid(index, members, lanes, inner_dtype) for index in range(deepest)]
+    grids = [LaneGrid(index, members, lanes, inner_dtype, devices) for index in range(deepest)]
     with ThreadPoolExecutor(max_workers=deepest) as pool:
         steps = [pool.submit(grid.compiled_step) for grid in grids]
         try:
@@ -149,8 +153,11 @@ class LaneGrid:
     Lanes without a member hold a copy of the last one's network and are held still.
     """
 
-    def __init__(self, index: int, members: Sequence[Member], lanes: int | None, inner_dtype: str) -> None:
-        self.index, self.lanes = index, lanes
+    def __init__(
+        self, index: int, members: Sequence[Member], lanes: int | None, inner_dtype: str, devices: int = 1
+    ) -> None:
+        self.index, self.lanes, self.devices = index, lanes, devices
+        self.sharding = None if devices == 1 else lane_sharding(devices)
         self.members = [(i, member) for i, member in enumerate(members) if index < len(member.nested)]
         grids = [member.nested[index] for _, member in self.members]
         sizes = Sizes.of(grids)
@@ -167,9 +174,9 @@ class LaneGrid:
         """Newton on this grid until each member has its tolerance, its step limit or stagnates."""
         for _, member in self.members:
             member.enter(self.index)
-        network = jax.device_put(self.network)
-        phi: Any = jax.device_put(self.side_by_side([member.phi for _, member in self.members]))
-        volts: Any = jax.device_put(self.side_by_side([member.volts for _, member in self.members]))
+        network: Network = jax.device_put(self.network, self.sharding)
+        phi: Any = jax.device_put(self.side_by_side([member.phi for _, member in self.members]), self.sharding)
+        volts: Any = jax.device_put(self.side_by_side([member.volts for _, member in self.members]), self.sharding)
         if any(member.at_rest for _, member in self.members):
             forcing = self.forcing([REST_FORCING if member.at_rest else HELD for _, member in self.members])
             result = step(with_tissue_at_rest(network), phi, volts, forcing)
@@ -212,20 +219,22 @@ class LaneGrid:
 
     def compiled_step(self) -> CompiledStep:
         """The Newton step compiled for these shapes; once per process, also when several threads ask."""
-        shape_of = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)  # noqa: E731
+        shape_of = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.sharding)  # noqa: E731
         network = jax.tree.map(shape_of, self.network)
         leaves, structure = jax.tree.flatten(network)
-        key = (*self.static.values(), structure, *((leaf.shape, str(leaf.dtype)) for leaf in leaves))
+        key = (*self.static.values(), self.devices, structure, *((leaf.shape, str(leaf.dtype)) for leaf in leaves))
         with _guard:
             lock = _locks.setdefault(key, threading.Lock())
         with lock:
             if key not in _compiled:
                 front = () if self.lanes is None else (self.lanes,)
                 with jax.enable_x64(True):
-                    phi = jax.ShapeDtypeStruct((*front, self.first.layout.n), jnp.float64)
-                    volts = jax.ShapeDtypeStruct((*front, len(self.first.problem.potentials_v)), jnp.float64)
-                    forcing = jax.ShapeDtypeStruct(front, jnp.float64)
+                    electrodes = len(self.first.problem.potentials_v)
+                    shapes = ((*front, self.first.layout.n), (*front, electrodes), front)
+                    phi, volts, forcing = (shape_of(jax.ShapeDtypeStruct(s, jnp.float64)) for s in shapes)
                     step = newton_step if self.lanes is None else newton_steps
+                    if self.devices > 1:
+                        step = spread_steps(self.devices)
                     _compiled[key] = step.lower(network, phi, volts, forcing, **self.static).compile()
             return _compiled[key]
 
@@ -244,4 +253,4 @@ def with_tissue_at_rest(network: Network) -> Network:
     """The same network, linear."""
     table = np.array(network.table)
     table[..., 2] = 0.0
-    return network._replace(table=jax.device_put(table))
+    return network._replace(table=jax.device_put(table, network.table.sharding))
