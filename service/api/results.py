@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -84,7 +84,7 @@ def get_store_key(job_id: str, key: str, request: Request, context: Context, own
     "/jobs/{job_id}/nifti/{name}",
     operation_id="getNifti",
     response_class=FileResponse,
-    responses={200: FILE[200], **responses(401, 404, 422, 429, 503)},
+    responses={200: FILE[200], **responses(401, 404, 422, 429, 503, 507)},
 )
 def get_nifti(
     job_id: str,
@@ -92,13 +92,17 @@ def get_nifti(
     context: Context,
     owner: Caller,
     pulse: Annotated[int | None, Query(ge=0, description="For maps of each pulse: which, from 0.")] = None,
+    frame: Annotated[
+        Literal["scan", "grid"] | None,
+        Query(description="On the scan's own voxels, the default where there is a scan, or on those of the solve."),
+    ] = None,
 ) -> Response:
-    """A map as NIfTI (.nii.gz) in the scan's own frame: zone, field_max_v_per_m, coverage_reversible ..."""
+    """A map as NIfTI (.nii.gz) on the scan's own voxels: zone, field_max_v_per_cm, coverage_reversible ..."""
     job = _ended_well(context, job_id, owner)
     variable = name.removesuffix(".gz").removesuffix(".nii")
     if variable not in NIFTI_MAPS:
         raise not_found(f"map; there are {', '.join(NIFTI_MAPS)}")
-    data = nifti_of(context.results.of(job) / STORE, variable, pulse)
+    data = nifti_of(context.results.of(job) / STORE, variable, pulse, frame)
     if data is None:
         raise not_found("map in this result")
     disposition = {"Content-Disposition": f'attachment; filename="{variable}.nii.gz"'}
