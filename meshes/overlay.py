@@ -47,13 +47,15 @@ def same_voxels(image: Image, lattice: Lattice) -> bool:
 
 def share_within(image: Image, lattice: Lattice) -> float:
     """Share of an image's non-zero voxels whose centres lie within the lattice's box; 1 where it has none."""
-    index = np.argwhere(image.data)
-    if not len(index):
-        return 1.0
-    points = (index + 0.5) * image.spacing_mm @ image.axes.T + image.corner_mm
-    local = (points - lattice.corner_mm) @ lattice.axes
-    reach = np.asarray(lattice.shape) * lattice.spacing_mm + SAME_CORNER_MM
-    return float(np.all((local > -SAME_CORNER_MM) & (local < reach), axis=1).mean())
+    size = np.asarray(lattice.shape) * lattice.spacing_mm
+    found, within = 0, 0
+    for i, plane in enumerate(image.data):
+        index = np.argwhere(plane)
+        points = np.column_stack([np.full(len(index), i), index]) + 0.5
+        local = (points * image.spacing_mm @ image.axes.T + image.corner_mm - lattice.corner_mm) @ lattice.axes
+        inside = np.all((local > -SAME_CORNER_MM) & (local < size + SAME_CORNER_MM), axis=1)
+        found, within = found + len(index), within + int(np.count_nonzero(inside))
+    return within / found if found else 1.0
 
 
 def nearest(image: Image, lattice: Lattice, outside: int = 0) -> NDArray[Any]:

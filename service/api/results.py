@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from ...workers.export import NIFTI_MAPS, nifti_of
+from ...workers.export import NIFTI_MAPS, ExportError, nifti_of
 from ...workers.summary import DISCLAIMER
 from ..context import Caller, Context, Services, job_of
 from ..jobs.model import Job, JobStatus
@@ -102,7 +102,10 @@ def get_nifti(
     variable = name.removesuffix(".gz").removesuffix(".nii")
     if variable not in NIFTI_MAPS:
         raise not_found(f"map; there are {', '.join(NIFTI_MAPS)}")
-    data = nifti_of(context.results.of(job) / STORE, variable, pulse, frame)
+    try:
+        data = nifti_of(context.results.of(job) / STORE, variable, pulse, frame)
+    except ExportError as error:
+        raise ApiError(422, "no-such-frame", "The result has no such voxels", str(error)) from None
     if data is None:
         raise not_found("map in this result")
     disposition = {"Content-Disposition": f'attachment; filename="{variable}.nii.gz"'}

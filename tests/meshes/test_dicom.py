@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,13 @@ def test_a_series_beyond_memory_is_refused_before_its_pixels(tmp_path: Path, mon
     folder = write_series(tmp_path / "ct", hu_of(asymmetric_labels()), OBLIQUE, edited(PixelData=None))
     monkeypatch.setattr(readers, "available_bytes", lambda: 1000)
     with pytest.raises(ResourceError, match="f: expected an image that fits into"):
+        read_series(folder, "f")
+
+
+def test_without_the_extra_its_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_series(tmp_path / "ct", hu_of(asymmetric_labels()), OBLIQUE)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(AnatomyError, match=r"f: expected porefield\[dicom\] installed"):
         read_series(folder, "f")
 
 

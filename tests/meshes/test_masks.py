@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import nrrd
 import numpy as np
 import pytest
 
@@ -81,6 +82,28 @@ def test_a_mask_over_a_label_map(tmp_path: Path, write_nifti: Callable[..., Path
     np.testing.assert_array_equal(scene.structures["lesion"], tissues(scene) == "tumour")
     where = scene.grid.centres_mm()[scene.structures["lesion"]].mean(axis=0)
     np.testing.assert_allclose(where, (OBLIQUE @ [7.5, 7.5, 4, 1])[:3], atol=1e-4)
+
+
+def test_an_anatomy_folder_has_the_masks(tmp_path: Path) -> None:
+    plan = masks_plan(tmp_path, OBLIQUE)
+    scene = build_scene(load_plan(plan), anatomy=tmp_path)
+    assert scene.provenance["masks"][0]["path"] == "liver.nii"
+    with pytest.raises(AnatomyError, match=r"anatomy: expected a folder with the plan's masks; got .*liver\.nii"):
+        build_scene(load_plan(plan), anatomy=tmp_path / "liver.nii")
+
+
+def test_segments_of_a_seg_nrrd_bring_their_names(tmp_path: Path) -> None:
+    header: dict[str, Any] = {"space": "RAS", "space directions": OBLIQUE[:3, :3].T, "space origin": OBLIQUE[:3, 3]}
+    for i, (number, (name, _)) in enumerate(NAMES.items()):
+        header |= {f"Segment{i}_LabelValue": str(number), f"Segment{i}_Name": name}
+    nrrd.write(str(tmp_path / "labels.seg.nrrd"), asymmetric_labels(), header)
+    plan = scan_plan(tmp_path / "labels.seg.nrrd", OBLIQUE, ON_VOXELS) | {"targets": ["portal"], "avoid": {}}
+    plan["anatomy"]["label_map"] |= {"names": "segments", "tissue_of": dict(NAMES.values())}
+    assert scene_of(plan, tmp_path).structures["portal"].sum() == 30
+    nib.save(nib.Nifti1Image(asymmetric_labels(), OBLIQUE), tmp_path / "labels.nii")
+    plan["anatomy"]["label_map"]["path"] = "labels.nii"
+    with pytest.raises(AnatomyError, match=r"label_map\.names: expected a DICOM-SEG or \.seg\.nrrd"):
+        scene_of(plan, tmp_path)
 
 
 def turned(affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import nibabel as nib
 import nrrd
 import numpy as np
 import pytest
+from nibabel.affines import apply_affine
 
 from porefield.meshes import ResourceError, build_scene, load_plan
 from porefield.meshes.readers import read_image
+from porefield.meshes.writers import Space
 from porefield.workers import export, run_scene
 from porefield.workers.export import ExportError, nifti_of, read_map, volume_bytes
 from porefield.workers.store.run_store import open_maps, write_store
@@ -72,8 +75,8 @@ def test_a_nifti_overlays_the_scan(scan: tuple[Path, Any], name: str) -> None:
     # every voxel of the scan, wherever it lies, has the value of the solved voxel that holds its centre
     grid = read_map(store, name, frame="grid")
     assert grid is not None
-    centres = nib.affines.apply_affine(image.affine, np.indices(image.shape).reshape(3, -1).T)
-    index = np.floor(nib.affines.apply_affine(np.linalg.inv(grid.affine), centres) + 0.5 + 1e-3).astype(int)
+    centres = apply_affine(image.affine, np.indices(image.shape).reshape(3, -1).T)
+    index = np.floor(apply_affine(np.linalg.inv(grid.affine), centres) + 0.5 + 1e-3).astype(int)
     within = np.all((index >= 0) & (index < grid.data.shape), axis=1)
     assert 300 < within.sum() < within.size
     values = np.asarray(found.dataobj).reshape(-1)
@@ -141,6 +144,12 @@ def test_a_field_surface_ends_where_the_field_does(phantom: Path) -> None:
     assert np.isclose(volume, 6.95 * 12 * 11, rtol=0.05)  # needles fill no holes into it
 
 
+def test_without_the_extra_its_name_is_told(phantom: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skimage.measure", None)
+    with pytest.raises(ExportError, match=r"to: expected porefield\[surfaces\] installed"):
+        zone_surface(phantom, "reversible")
+
+
 def test_surfaces_lie_round_their_voxels_on_an_oblique_scan(scan: tuple[Path, Any]) -> None:
     store, _ = scan
     points, triangles = structure_surface(store, "aorta")
@@ -148,7 +157,7 @@ def test_surfaces_lie_round_their_voxels_on_an_oblique_scan(scan: tuple[Path, An
         names = [str(name) for name in maps["structure"].to_numpy()]
         index = np.argwhere(maps["structures"].to_numpy()[names.index("aorta")])
         affine = np.asarray(maps.attrs["porefield"]["affine"])
-    centres = nib.affines.apply_affine(affine, index)
+    centres = apply_affine(affine, index)
     np.testing.assert_allclose(points.mean(axis=0), centres.mean(axis=0), atol=0.5)
     volume = len(index) * 1.5 * 1.0 * 2.5
     assert 0.7 * volume < volume_mm3(points[triangles]) < volume  # corners are rounded off, never the other way round
@@ -157,7 +166,8 @@ def test_surfaces_lie_round_their_voxels_on_an_oblique_scan(scan: tuple[Path, An
 def test_stl_and_ply_state_their_space(phantom: Path) -> None:
     surface = zone_surface(phantom, "reversible")
     points, triangles = surface
-    for space, sign in (("RAS", 1), ("LPS", -1)):
+    spaces: tuple[tuple[Space, int], ...] = (("RAS", 1), ("LPS", -1))
+    for space, sign in spaces:
         stl = surface_bytes(surface, "x.stl", space, "zone")
         assert stl.startswith(f"SPACE={space} mm".encode())
         assert struct.unpack("<I", stl[80:84]) == (len(triangles),)
