@@ -57,7 +57,7 @@ PIN := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-v
        --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet
 # The largest set first: where a tool holds a package back, users get the version that the tests ran on.
 pins: $(DEV)  ## resolve the requirements anew for Python 3.11 and later
-	$(PIN) --extra cluster --group dev -o requirements/dev.txt
+	$(PIN) --extra cluster --extra dicom --extra surfaces --group dev -o requirements/dev.txt
 	$(PIN) -c requirements/dev.txt -o requirements/runtime.txt
 	$(PIN) -c requirements/dev.txt --extra jobs -o requirements/runtime-cluster.txt
 	$(PIN) -c requirements/runtime.txt --extra cuda13 -o requirements/runtime-cuda13.txt

@@ -1,9 +1,9 @@
 """How many problems to solve side by side, from the memory that is free.
 
-XLA's own analysis of the compiled step (temporaries, arguments and results, the donated potential counted once), on the
-CPU, grows in proportion to the lanes: 200.9, 202.1, 203.1, 211.8 and 231 bytes for each node and lane at 96^3, 64^3,
-48^3, 32^3 and 24^3 voxels, 12 more for each floating electrode. tests/kernels/test_batch_size.py holds the formula to
-the analysis. What XLA takes on a GPU is not the same program; `RESERVE` has to cover the difference.
+XLA's own analysis of the compiled step (temporaries, arguments and results, what is donated counted once), on the CPU,
+grows in proportion to the lanes: 151, 163 and 192 bytes for each node and lane at 64^3, 48 x 24 x 20 and 20^3 voxels; of
+a solve by itself 142 at 96^3 and 64^3. tests/kernels/test_batch_size.py holds the formula to the analysis. XLA takes
+something else on a GPU; `RESERVE` has to cover the difference.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import jax
 from .grid import Grid
 from .layout import level_layouts
 
-BYTES_PER_NODE = 200
-BYTES_PER_NODE_AND_FLOATING = 12
-BYTES_PER_NODE_DIRECTIONAL = 65
-"""More, where tissue is anisotropic or in series with contacts and sheets: 65 at 48^3 with both, 37 with the first."""
-BYTES_BESIDE_NODES = 700_000
-"""Links to electrodes, and the halos that small grids have more of: 0.56 to 0.89 MB with two and three needles, 20^3 to
-40^3."""
+BYTES_PER_NODE = 145
+BYTES_PER_NODE_AND_FLOATING = 4
+BYTES_PER_NODE_DIRECTIONAL = 53
+"""More, where tissue is anisotropic or in series with contacts and sheets: 53 at 48^3 with both, 36 with the first."""
+BYTES_BESIDE_NODES, BYTES_BESIDE_NODES_ALONE = 580_000, 300_000
+"""Links to electrodes, and the halos that small grids have more of: of a lane 0.4 MB with two needles, 0.8 MB with
+three; of a solve by itself 0.3 to 0.5 MB."""
 RESERVE = 0.25
 """Share of the free memory that is left alone."""
 MOST = 64
@@ -45,10 +45,10 @@ def most_lanes(free_bytes: int, nodes: int, floating: int = 0, directional: bool
     return int(free_bytes * (1 - RESERVE)) // lane_bytes(nodes, floating, directional)
 
 
-def lane_bytes(nodes: int, floating: int = 0, directional: bool = False) -> int:
-    """Memory (bytes) of the device for each problem of a batch."""
+def lane_bytes(nodes: int, floating: int = 0, directional: bool = False, alone: bool = False) -> int:
+    """Memory (bytes) of the device for each problem of a batch, or for one by itself."""
     each = BYTES_PER_NODE + BYTES_PER_NODE_AND_FLOATING * floating + BYTES_PER_NODE_DIRECTIONAL * directional
-    return nodes * each + BYTES_BESIDE_NODES
+    return nodes * each + (BYTES_BESIDE_NODES_ALONE if alone else BYTES_BESIDE_NODES)
 
 
 def padded_nodes(grid: Grid) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .conductivity import conductivity
-from .coupling import Couplings
+from .links import Couplings
 from .problem import FieldProblem
 
 Nodes = NDArray[np.float64]
@@ -31,6 +31,7 @@ class Audit:
         residual_a: per node, zero in metal.
         electrode_current_a: out of each electrode. contact_drop_v: mean drop from each electrode to the tissue at it.
         dissipated_power_w: contacts and sheets included.
+        link_s: conductance of each link.
     """
 
     mean_square_field: Nodes
@@ -39,6 +40,7 @@ class Audit:
     residual_a: Nodes
     electrode_current_a: NDArray[np.float64]
     dissipated_power_w: float
+    link_s: NDArray[np.float64]
     tissue_share: Nodes | None = None
     contact_drop_v: NDArray[np.float64] | None = None
 
@@ -65,7 +67,8 @@ def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts
         flow = volume / h**2 * _mean_round_edges(factors[a] * sigma, a) * shares[a] * drops[a]
         out[_slice(a, None, -1)] -= flow
         out[_slice(a, 1, None)] += flow
-    current = elements.g_m * np.sum(elements.weight * elements.at_voxels(sigma) * share, axis=1) * elements.drop_v
+    conductance = elements.g_m * np.sum(elements.weight * elements.at_voxels(sigma) * share, axis=1)
+    current = conductance * elements.drop_v
     link, pair = np.split(current, [len(couplings.link_node)])
     np.add.at(out.reshape(-1), couplings.link_node, link)
     if couplings.crossed is not None:
@@ -83,6 +86,7 @@ def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts
         residual_a=out,
         electrode_current_a=currents,
         dissipated_power_w=power,
+        link_s=conductance[: len(couplings.link_node)],
         tissue_share=_tissue_share(couplings, axis_q, elements, share) if problem.resistive else None,
         contact_drop_v=_contact_drops(problem, couplings, elements, sigma, share) if problem.resistive else None,
     )
@@ -112,7 +116,7 @@ class _Elements:
         )
         self.voxel = (i, j, k)
         if x is not None:
-            along = np.stack(_factors(problem))
+            along = np.stack([np.broadcast_to(k, grid.shape) for k in _factors(problem)])
             pairs = tuple(v[len(c.link_node) :] for v in self.voxel)
             ratio = np.concatenate([ratio, 1 / along[(x.axis[:, None], *pairs)]])
         self.field_ratio = ratio
@@ -136,7 +140,7 @@ class _Elements:
 def _factors(problem: FieldProblem) -> list[Nodes]:
     """Axis factors of each voxel."""
     if problem.axis_factors is None:
-        return [np.ones(problem.grid.shape)] * 3
+        return [np.ones((1, 1, 1))] * 3
     table = np.asarray(problem.axis_factors)
     return [table[:, a][problem.tissue] for a in range(3)]
 
@@ -263,7 +267,8 @@ def _mean_round_edges(voxels: Nodes, axis: int) -> Nodes:
     """Per edge along an axis the mean over the 4 voxels round it, those outside the grid counting as zero."""
     for b in range(3):
         if b != axis:
-            halo = [(1, 1) if c == b else (0, 0) for c in range(3)]
-            padded = np.pad(voxels, halo)
-            voxels = 0.5 * (padded[_slice(b, None, -1)] + padded[_slice(b, 1, None)])
+            wider = np.empty([n + (c == b) for c, n in enumerate(voxels.shape)])
+            np.add(voxels[_slice(b, None, -1)], voxels[_slice(b, 1, None)], out=wider[_slice(b, 1, -1)])
+            wider[_slice(b, None, 1)], wider[_slice(b, -1, None)] = voxels[_slice(b, None, 1)], voxels[_slice(b, -1, None)]
+            voxels = np.multiply(wider, 0.5, out=wider)
     return voxels

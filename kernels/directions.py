@@ -18,14 +18,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .coupling import Couplings, voxels_round_edge
+from .links import Couplings, voxels_round_edge
 from .node_boxes import at
 from .problem import FieldProblem, Sheet
 from .surfaces import LEAST_SLANT, CrossedEdges
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-SMOOTHING = 2
+SMOOTHING = 4
 """Voxels to either side that a sheet's normal is taken from."""
 
 

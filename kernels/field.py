@@ -12,7 +12,9 @@ import jax
 import numpy as np
 
 from .certificate import audit
+from .definite import shown_definite
 from .grid import Grid
+from .heap import keep_freed_memory
 from .iteration import Member, OnStep, Start, iterate
 from .layout import level_layouts
 from .problem import FieldProblem
@@ -43,6 +45,7 @@ def solve_field(
     Raises:
         SolveCancelled: on_step returned False.
     """
+    keep_freed_memory()
     with jax.enable_x64(True):
         member = Member(problem, start, tolerance, max_newton_steps)
         iterate([member], None, on_step, inner_dtype)
@@ -57,6 +60,7 @@ def solve_fields(
     on_step: OnStep | None = None,
     starts: Sequence[Start | None] | None = None,
     lanes: int | None = None,
+    devices: int = 1,
     inner_dtype: str = "float32",
 ) -> list[Solution]:
     """Solve several problems side by side, in the lanes of one compiled Newton step.
@@ -70,10 +74,12 @@ def solve_fields(
         starts: where to start from, of each problem; None for the nested grids.
         lanes: of the compiled step, more than one and at least as many as problems; one for each by default. Those left
             over cost as much as the others.
+        devices: that the lanes are spread over, equally many on each (spread.py).
         tolerance, max_newton_steps, inner_dtype: as of `solve_field`.
 
     Raises:
-        ValueError: problems that do not fit together, more than lanes, or not as many starts.
+        ValueError: problems that do not fit together, more than lanes, not as many starts, or lanes that the
+            devices can't share equally.
         SolveCancelled: on_step returned False.
     """
     starts = [None] * len(problems) if starts is None else starts
@@ -82,13 +88,16 @@ def solve_fields(
         raise ValueError(f"starts: expected one for each of {len(problems)} problems, got {len(starts)}")
     if not 0 < len(problems) <= lanes:
         raise ValueError(f"problems: expected 1 to {lanes}, one for each lane, got {len(problems)}")
+    if devices < 1 or lanes % devices:
+        raise ValueError(f"lanes: expected a multiple of the {devices} devices, got {lanes}")
     keys = {batch_key(problem) for problem in problems}
     if len(keys) > 1:
         got = "; ".join(sorted(map(str, keys)))
         raise ValueError(f"problems: expected one grid, number of electrodes and of floating ones, got {got}")
+    keep_freed_memory()
     with jax.enable_x64(True):
         members = [Member(p, start, tolerance, max_newton_steps) for p, start in zip(problems, starts, strict=True)]
-        iterate(members, lanes, on_step, inner_dtype)
+        iterate(members, lanes, on_step, inner_dtype, devices)
         return [finish(member) for member in members]
 
 
@@ -129,6 +138,7 @@ def finish(member: Member) -> Solution:
         newton_steps=tuple(member.newton_counts),
         cg_iterations=tuple(member.cg_counts),
         device=f"{device.platform}: {device.device_kind}",
+        definite=shown_definite(level.problem, level.couplings, found.conductivity_s_per_m, found.link_s),
     )
 
 

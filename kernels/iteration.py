@@ -7,11 +7,9 @@ counts, residual and forcing; one that is through with a grid is held still ther
 
 from __future__ import annotations
 
-import functools
 import math
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +23,13 @@ from .network import Network
 from .newton import StepResult, blank_state, newton_step, newton_steps
 from .problem import FieldProblem
 from .solution import SolveCancelled, StepReport
+from .spread import lane_sharding, spread_steps
 
 COARSE_TOLERANCE = 1e-3
 """Relative residual asked of the coarser nested grids: they only start the next."""
 MOST_COARSE_STEPS = 12
 """Newton steps spent on a coarser nested grid; what it has by then starts the next."""
-LOOSEST_FORCING, TIGHTEST_FORCING = 0.1, 1e-3
+LOOSEST_FORCING, TIGHTEST_FORCING = 0.1, 0.03
 FIRST_FORCING_NEAR = 0.01
 """Of the first step from a start near the solution: solving it further saves a step."""
 REST_FORCING = 1e-2
@@ -119,30 +118,27 @@ class Member:
 def next_forcing(relative: float, previous: float, tolerance: float) -> float:
     """Eisenstat and Walker 1996 (choice 2), without solving further than the tolerance needs."""
     quadratic = 0.9 * (relative / previous) ** 2 if previous > 0 else LOOSEST_FORCING
-    needed = 0.3 * tolerance / relative if relative > 0 else LOOSEST_FORCING
+    needed = 0.5 * tolerance / relative if relative > 0 else LOOSEST_FORCING
     return min(max(quadratic, needed, TIGHTEST_FORCING), LOOSEST_FORCING)
 
 
-def iterate(members: Sequence[Member], lanes: int | None, on_step: OnStep | None, inner_dtype: str) -> None:
-    """Take all members through their nested grids; the steps of all grids compile side by side.
+def iterate(
+    members: Sequence[Member], lanes: int | None, on_step: OnStep | None, inner_dtype: str, devices: int = 1
+) -> None:
+    """Take all members through their nested grids.
 
     Args:
         lanes: of the compiled step, at least as many as members; None for one member without an axis of lanes.
+        devices: that the lanes are spread over, equally many on each.
 
     Raises:
         SolveCancelled: on_step returned False.
     """
     deepest = max(len(member.nested) for member in members)
-    grids = [LaneGrid(index, members, lanes, inner_dtype) for index in range(deepest)]
-    with ThreadPoolExecutor(max_workers=deepest) as pool:
-        steps = [pool.submit(grid.compiled_step) for grid in grids]
-        try:
-            while grids:  # from the coarsest; its network is let go before the next finer one is solved
-                grid = grids.pop()
-                grid.solve(steps[grid.index].result(), on_step)
-        finally:
-            for step in steps:
-                step.cancel()
+    grids = [LaneGrid(index, members, lanes, inner_dtype, devices) for index in range(deepest)]
+    while grids:  # from the coarsest; its network is let go before the next finer one is solved
+        grid = grids.pop()
+        grid.solve(grid.compiled_step(), on_step)
 
 
 class LaneGrid:
@@ -151,8 +147,11 @@ class LaneGrid:
     Lanes without a member hold a copy of the last one's network and are held still.
     """
 
-    def __init__(self, index: int, members: Sequence[Member], lanes: int | None, inner_dtype: str) -> None:
-        self.index, self.lanes = index, lanes
+    def __init__(
+        self, index: int, members: Sequence[Member], lanes: int | None, inner_dtype: str, devices: int = 1
+    ) -> None:
+        self.index, self.lanes, self.devices = index, lanes, devices
+        self.sharding = None if devices == 1 else lane_sharding(devices)
         self.members = [(i, member) for i, member in enumerate(members) if index < len(member.nested)]
         grids = [member.nested[index] for _, member in self.members]
         sizes = Sizes.of(grids)
@@ -164,19 +163,15 @@ class LaneGrid:
             "floating": self.first.floating_count,
             "inner_dtype": inner_dtype,
         }
-        nodes = jax.ShapeDtypeStruct((self.first.layout.n,), jnp.float64)
-        electrodes = jax.ShapeDtypeStruct((len(self.first.problem.potentials_v),), jnp.float64)
-        state = jax.eval_shape(functools.partial(blank_state, dtype=inner_dtype), grids[0].build_network(sizes), nodes, electrodes)
-        front = () if lanes is None else (lanes,)
-        self.state = jax.tree.map(lambda s: jax.ShapeDtypeStruct((*front, *s.shape), s.dtype), state)
+        self.state: Any = blank_state(self.network, self.first.layout.n, len(self.first.problem.potentials_v), inner_dtype)
 
     def solve(self, step: CompiledStep, on_step: OnStep | None) -> None:
         """Newton on this grid until each member has its tolerance, its step limit or stagnates."""
         for _, member in self.members:
             member.enter(self.index)
-        network = jax.device_put(self.network)
-        phi: Any = jax.device_put(self.side_by_side([member.phi for _, member in self.members]))
-        volts: Any = jax.device_put(self.side_by_side([member.volts for _, member in self.members]))
+        network: Network = jax.device_put(self.network, self.sharding)
+        phi: Any = jax.device_put(self.side_by_side([member.phi for _, member in self.members]), self.sharding)
+        volts: Any = jax.device_put(self.side_by_side([member.volts for _, member in self.members]), self.sharding)
         last = self.begin(step, network, phi, volts)
         if any(member.at_rest for _, member in self.members):
             linear = with_tissue_at_rest(network)
@@ -198,9 +193,9 @@ class LaneGrid:
 
     def begin(self, step: CompiledStep, network: Network, phi: Any, volts: Any) -> StepResult:
         """The state of a network at a potential that no step has been taken from."""
-        blank = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), self.state)
         front = () if self.lanes is None else (self.lanes,)
-        return step(network, phi, volts, blank, jnp.ones(front), np.full(front, HELD))
+        blank, one = jax.device_put((self.state, np.ones(front)), self.sharding)
+        return step(network, phi, volts, blank, one, np.full(front, HELD))
 
     def take(self, result: StepResult, on_step: OnStep | None) -> None:
         """Hand a step's numbers to the members that took it."""
@@ -229,29 +224,34 @@ class LaneGrid:
 
     def compiled_step(self) -> CompiledStep:
         """The Newton step compiled for these shapes; once per process, also when several threads ask."""
-        shape_of = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)  # noqa: E731
+        shape_of = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.sharding)  # noqa: E731
         network = jax.tree.map(shape_of, self.network)
         leaves, structure = jax.tree.flatten(network)
-        key = (*self.static.values(), structure, *((leaf.shape, str(leaf.dtype)) for leaf in leaves))
-        with _guard:
-            lock = _locks.setdefault(key, threading.Lock())
-        with lock:
+        key = (*self.static.values(), self.devices, structure, *((leaf.shape, str(leaf.dtype)) for leaf in leaves))
+        # one at a time: the compiler uses all cores, and writing the persistent cache beside another compilation crashed
+        with _compiling:
             if key not in _compiled:
                 front = () if self.lanes is None else (self.lanes,)
                 with jax.enable_x64(True):
-                    phi = jax.ShapeDtypeStruct((*front, self.first.layout.n), jnp.float64)
-                    volts = jax.ShapeDtypeStruct((*front, len(self.first.problem.potentials_v)), jnp.float64)
-                    forcing = jax.ShapeDtypeStruct(front, jnp.float64)
+                    electrodes = len(self.first.problem.potentials_v)
+                    shapes = ((*front, self.first.layout.n), (*front, electrodes), front)
+                    phi, volts, forcing = (shape_of(jax.ShapeDtypeStruct(s, jnp.float64)) for s in shapes)
                     step = newton_step if self.lanes is None else newton_steps
-                    arguments = (network, phi, volts, self.state, forcing, forcing)
-                    _compiled[key] = step.lower(*arguments, **self.static).compile(compiler_options=COMPILER_OPTIONS)
+                    if self.devices > 1:
+                        step = spread_steps(self.devices)
+                    arguments = (network, phi, volts, jax.tree.map(shape_of, self.state), forcing, forcing)
+                    _compiled[key] = step.lower(*arguments, **self.static).compile(compiler_options())
             return _compiled[key]
 
 
-COMPILER_OPTIONS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+def compiler_options() -> dict[str, str]:
+    """XLA's CPU compiler takes optimisation barriers out before it fuses, and then computes neighbours over and over:
+    four times the time for a V-cycle. Without that pass they stand until the end."""
+    return {"xla_disable_hlo_passes": "cse_barrier_expander"} if jax.default_backend() == "cpu" else {}
+
+
 _compiled: dict[Any, CompiledStep] = {}
-_locks: dict[Any, threading.Lock] = {}
-_guard = threading.Lock()
+_compiling = threading.Lock()
 
 
 def compilations() -> int:
@@ -263,4 +263,4 @@ def with_tissue_at_rest(network: Network) -> Network:
     """The same network, linear."""
     table = np.array(network.table)
     table[..., 2] = 0.0
-    return network._replace(table=jax.device_put(table))
+    return network._replace(table=jax.device_put(table, network.table.sharding))

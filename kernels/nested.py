@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .conductivity import ConductivityLaw, conductivity, law_kinds, law_table
-from .coupling import Couplings, couple
+from .coupling import couple
 from .directions import specialise, voxel_factors
 from .electrodes import Electrode
 from .grid import Grid
 from .layout import Layout, level_layouts
+from .links import Couplings
 from .multigrid import Levels
 from .network import Network
 from .problem import FieldProblem

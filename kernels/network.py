@@ -40,7 +40,7 @@ class Network(NamedTuple):
         spacing_m: (3,). tissue: of each voxel (padding included) an index into the table.
         table: conductivity.law_table. warmth: factor on sigma per voxel, or None.
         open_edge: per axis. free: 1 at unknown nodes, else 0.
-        link_*: as in coupling.Couplings, padded with g = 0. part_*: voxels with a fill w, and 1 / w. floating: 1
+        link_*: as in links.Couplings, padded with g = 0. part_*: voxels with a fill w, and 1 / w. floating: 1
             for electrodes that float, else 0.
         axis_factors: factors on sigma along the axes for each row of the table; None where all tissue is isotropic.
         split: voxels in series with contacts or sheets, or None.

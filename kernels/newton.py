@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .layout import Layout
@@ -138,9 +139,9 @@ def take_step(
 
     d_v, d_u, iterations = jax.lax.cond(jnp.isfinite(forcing), change, nothing)
     slope_at_0 = norm * slope(state.residual, r_u / scale, d_v, d_u, phi.dtype)
-    d_v, d_u = d_v, d_u.astype(volts.dtype)
+    d_u = d_u.astype(volts.dtype)
     t, after, new_norm, imbalance = line_search(
-        lay, kinds, net, phi, volts, d_v, d_u, scale, slope_at_0 * scale, dtype
+        lay, kinds, net, phi, volts, d_v, d_u, scale, slope_at_0 * scale, state
     )
     return StepResult(
         phi + t * scale * d_v, volts + t * scale * d_u, after, new_norm, imbalance, iterations, t
@@ -156,12 +157,13 @@ def solve_linear(
     rhs: tuple[Nodes, Voltages],
     forcing: Float[Array, ""],
 ) -> tuple[Nodes, Voltages, Int[Array, ""]]:
-    """The Newton matrix's solution to a relative residual of `forcing` (in the scaled norm), and PCG's iterations."""
+    """The Newton matrix's solution to a relative residual of `forcing` , and PCG's iterations."""
     lay, dtype = levels[0][0], rhs[0].dtype
     op = linearise(lay, net, phi, state, dtype)
     scaled_rhs = barrier(lay.extend(op.scale * rhs[0])), rhs[1]
     precondition = preconditioner(levels, floating, net, op, state)
-    (x, u), iterations = pcg(functools.partial(apply_scaled, lay, op), precondition, scaled_rhs, forcing.astype(dtype))
+    matrix, root = functools.partial(apply_scaled, lay, op), barrier(lay.extend(op.root))
+    (x, u), iterations = pcg(matrix, precondition, scaled_rhs, root, forcing.astype(dtype))
     return barrier(op.scale * lay.take(x, 0)), u, iterations
 
 
@@ -203,14 +205,20 @@ def preconditioner(levels: Levels, floating: int, net: Network, op: Operator, st
     return precondition
 
 
-def pcg(matrix, precondition, rhs: tuple[Nodes, Voltages], tolerance: Float[Array, ""]):
-    """Preconditioned conjugate gradients from zero; stops at |r| <= tolerance |rhs| or MOST_CG_ITERATIONS."""
+def pcg(matrix, precondition, rhs: tuple[Nodes, Voltages], root: Nodes, tolerance: Float[Array, ""]):
+    """Preconditioned conjugate gradients from zero; stops at |r| <= tolerance |rhs|, the currents' norm, or after
+    MOST_CG_ITERATIONS.
+
+    Args:
+        rhs: scaled. root: what turns a scaled residual into currents, extended as the nodes of rhs.
+    """
     dot = lambda a, b: jnp.vdot(a[0], b[0]) + jnp.vdot(a[1], b[1])  # noqa: E731
     combine = lambda a, s, b: (a[0] + s * b[0], a[1] + s * b[1])  # noqa: E731
-    target = tolerance**2 * dot(rhs, rhs)
+    currents = lambda r: jnp.sum((root * r[0]) ** 2) + jnp.sum(r[1] ** 2)  # noqa: E731
+    target = tolerance**2 * currents(rhs)
 
     def unfinished(c):
-        return (dot(c[1], c[1]) > target) & (c[4] < MOST_CG_ITERATIONS)
+        return (currents(c[1]) > target) & (c[4] < MOST_CG_ITERATIONS)
 
     def body(c):
         # the preconditioner stands at the head of the loop, so that it is compiled once
@@ -229,11 +237,11 @@ def pcg(matrix, precondition, rhs: tuple[Nodes, Voltages], tolerance: Float[Arra
 
 
 def line_search(
-    lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, scale, slope_at_0, dtype
+    lay: Layout, kinds, net: Network, phi, volts, d_v, d_u, scale, slope_at_0, last: State
 ) -> tuple[Array, State, Array, Array]:
     """Step length t along scale x d, and there the state, the residual norm and the current imbalance.
 
-    The slope g(t) = R(x + t d) . d of the convex energy rises from g(0) < 0. Accepted is the first t with
+    `last` is a state of the same shapes. The slope g(t) = R(x + t d) . d of the convex energy rises from g(0) < 0. Accepted is the first t with
     |g(t)| <= FLAT_ENOUGH |g(0)|; between a t where g < 0 and one where g > 0 the next is the secant's, kept off the
     ends.
     """
@@ -248,7 +256,7 @@ def line_search(
         norm = residual_norm(s.residual, r_u)
         largest = jnp.max(jnp.abs(s.electrode_current))
         imbalance = jnp.abs(jnp.sum(s.electrode_current)) / jnp.where(largest > 0, largest, 1)
-        return g, norm, imbalance, carry(s, norm, dtype)
+        return g, norm, imbalance, carry(s, norm, last.sigma.dtype)
 
     def unfinished(c):
         t, g, lo, g_lo, hi, g_hi, k, found = c
@@ -269,21 +277,19 @@ def line_search(
 
     one = jnp.ones_like(slope_at_0)
     zero = jnp.zeros_like(one)
-    blank = (one, one, blank_state(net, phi, volts, dtype))
+    blank = (one, one, jax.tree.map(jnp.zeros_like, last))
     start = (one, slope_at_0, zero, slope_at_0, one * jnp.inf, one, jnp.int32(0), blank)
     t, *_, (norm, imbalance, state) = jax.lax.while_loop(unfinished, body, start)
     return t, state, norm, imbalance
 
 
-def blank_state(net: Network, phi: Nodes, volts: Voltages, dtype: jnp.dtype) -> State:
-    """A state between steps that nothing is known of yet."""
-    nothing = lambda like, dtype: jnp.zeros(like.shape, dtype)  # noqa: E731
-    links, wide = nothing(net.link_g_m, phi.dtype), phi.dtype
+def blank_state(net: Network, nodes: int, electrodes: int, dtype: str) -> State:
+    """A state between steps that nothing is known of yet, as numpy arrays; with an axis of lanes where `net` has one."""
+    front = net.link_g_m.shape[:-1]
+    of_nodes, links = np.zeros((*front, nodes), dtype), np.zeros(net.link_g_m.shape)
     split = None
     if net.split is not None:
         pairs = net.split.pairs
-        split = SplitState(
-            nothing(net.link_weight, wide), nothing(pairs.weight, wide), nothing(pairs.g_m, wide), nothing(pairs.g_m, wide)
-        )
-    nodes = nothing(phi, dtype)
-    return State(None, nodes, nodes, links, links, nodes, nothing(volts, wide), split)
+        shares = np.zeros(net.link_weight.shape), np.zeros(pairs.weight.shape)
+        split = SplitState(*shares, np.zeros(pairs.g_m.shape), np.zeros(pairs.g_m.shape))
+    return State(None, of_nodes, of_nodes, links, links, of_nodes, np.zeros((*front, electrodes)), split)

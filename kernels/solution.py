@@ -59,6 +59,8 @@ class Solution:
         contact_drops_v: mean drop from each electrode to the tissue at its surface, V; None without contacts and
         sheets.
         device: JAX platform and device kind that computed it.
+        definite: whether the equations' matrix is shown to be positive definite at this potential (definite.py), so
+            that no other solution is near; None where nobody looked.
     """
 
     potential_v: NDArray[np.float64]
@@ -77,6 +79,7 @@ class Solution:
     device: str
     tissue_share: NDArray[np.float32] | None = None
     contact_drops_v: tuple[float, ...] | None = None
+    definite: bool | None = None
 
     @property
     def converged(self) -> bool:

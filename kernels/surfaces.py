@@ -27,7 +27,7 @@ class CrossedEdges:
     Attributes:
         low, high: flat indices of their nodes. axis: along which they lie.
         g_m: geometric conductance with the open share, m.
-        cell, weight, ohm_m: of their voxels, shape (n, 8), as of links in coupling.Couplings; axis factors are in both.
+        cell, weight, ohm_m: of their voxels, shape (n, 8), as of links in links.Couplings; axis factors are in both.
     """
 
     low: NDArray[np.int32]

@@ -22,12 +22,15 @@ class Entry(NamedTuple):
     tissue: str
 
 
-def label_names(names: dict[int, str] | str, table_path: Path | None) -> dict[int, str]:
+def label_names(
+    names: dict[int, str] | str, table_path: Path | None, own: Mapping[int, str] | None = None
+) -> dict[int, str]:
     """Number -> structure name.
 
     Args:
-        names: 'totalsegmentator', a table, or the path of one.
+        names: 'totalsegmentator', 'segments', a table, or the path of one.
         table_path: that path, resolved.
+        own: what the map's file states itself.
 
     Raises:
         AnatomyError: an unreadable table.
@@ -38,11 +41,15 @@ def label_names(names: dict[int, str] | str, table_path: Path | None) -> dict[in
     if names == "totalsegmentator":
         return {number: entry["name"] for number, entry in _totalsegmentator().items()}
     field = "anatomy.label_map.names"
+    if names == "segments":
+        if not own:
+            raise AnatomyError.of(field, "a DICOM-SEG or .seg.nrrd file, which names its segments", "a file without")
+        return dict(own)
     assert table_path is not None
     try:
         table = read_table(table_path.read_text(encoding="utf-8"), field)
     except (OSError, UnicodeDecodeError) as error:
-        expected = "'totalsegmentator', a table number: name, or a readable JSON or YAML file with one"
+        expected = "'totalsegmentator', 'segments', a table number: name, or a readable JSON or YAML file with one"
         raise AnatomyError.of(field, expected, f"{table_path}: {error}") from None
     try:
         checked = LabelMap.model_validate({"path": "-", "background": "-", "names": table})

@@ -24,6 +24,7 @@ from pydantic import (
 
 from .conductors import Conductor, conductors
 from .errors import PlanError, one_of
+from .markups import MarkupsFiles
 from .model import Model, Name, Positive, problems_of, refuse, shown
 from .plan_anatomy import Anatomy, GridSettings
 from .plan_electrodes import (
@@ -72,11 +73,17 @@ class Plan(Model):
     solver: SolverSettings = Field(default_factory=SolverSettings, description="Accuracy of the solve.")
 
     _folder: Path | None = PrivateAttr(default=None)
+    _markups: tuple[dict[str, Any], ...] = PrivateAttr(default=())
 
     @property
     def folder(self) -> Path | None:
         """Folder of the file the plan was read from, where its relative paths start."""
         return self._folder
+
+    @property
+    def markups(self) -> tuple[dict[str, Any], ...]:
+        """Provenance of the markups files that its needles came from."""
+        return self._markups
 
     @property
     def conductors(self) -> list[Conductor]:
@@ -114,11 +121,12 @@ class Plan(Model):
         return self
 
 
-def load_plan(source: Path | str | Mapping[str, Any]) -> Plan:
+def load_plan(source: Path | str | Mapping[str, Any], *, markups: bool = True) -> Plan:
     """Read and check a plan.
 
     Args:
         source: path of a YAML or JSON file, its text (anything with a line break), or the table itself.
+        markups: whether it may name markups files, which are read now; a plan from outside may not.
 
     Raises:
         PlanError: with one problem for everything found wrong.
@@ -126,11 +134,12 @@ def load_plan(source: Path | str | Mapping[str, Any]) -> Plan:
     data, folder = _read(source)
     if not isinstance(data, Mapping):
         raise PlanError.of("plan", "a table with anatomy, grid, electrodes, pulses ...", shown(data))
+    files = MarkupsFiles(folder, allowed=markups)
     try:
-        plan = Plan.model_validate(data)
+        plan = Plan.model_validate(data, context=files)
     except ValidationError as error:
         raise PlanError(problems_of(error, data)) from None
-    plan._folder = folder
+    plan._folder, plan._markups = folder, tuple(files.read.values())
     return plan
 
 

@@ -11,6 +11,7 @@ from .model import (
     Model,
     Name,
     NotNegative,
+    Number,
     Positive,
     Size,
     Vector,
@@ -36,7 +37,7 @@ def _numbered(value: Any) -> Any:
     if not isinstance(value, Mapping) or not value:
         refuse(
             "",
-            "'totalsegmentator', a table number: name, or the path of one",
+            "'totalsegmentator', 'segments', a table number: name, or the path of one",
             shown(value),
         )
     table: dict[int, str] = {}
@@ -52,26 +53,72 @@ def _numbered(value: Any) -> Any:
 LabelNames = Annotated[dict[int, str] | str, BeforeValidator(_numbered)]
 
 
+PATH = (
+    "relative to the plan's folder or to the anatomy folder named at the start of the run; may contain "
+    "${ENVIRONMENT_VARIABLE}."
+)
+BACKGROUND = "Tissue of voxels without a structure (inside the body, where that is known)."
+BODY = "Mask file on the same voxels, non-zero inside the body; outside it is insulating air."
+
+
+class Mask(Model):
+    """One structure of a scan as a file of its own: non-zero inside."""
+
+    path: str = Field(min_length=1, description=f"NIfTI or NRRD file; {PATH}")
+    tissue: Name = Field(description="Tissue of the structure.")
+    name: Name | None = Field(
+        default=None, description="Name as target or avoided structure; the tissue's name by default."
+    )
+
+    @property
+    def structure(self) -> str:
+        """The name that targets and avoided structures use."""
+        return self.name or self.tissue
+
+
+MOST_MASKS = 500
+"""In a plan: four times the structures that a segmentation of the whole body has."""
+
+
 class LabelMap(Model):
     """A segmented scan: one number per structure."""
 
-    path: str = Field(
-        min_length=1,
-        description="NIfTI or NRRD file; relative to the plan's folder or to the anatomy folder named at the start of "
-        "the run; may contain ${ENVIRONMENT_VARIABLE}.",
-    )
+    path: str = Field(min_length=1, description=f"NIfTI, NRRD or DICOM-SEG file; {PATH}")
     names: LabelNames = Field(
-        description="Names of the numbers: 'totalsegmentator' (task 'total', version 2), a table number: name, "
-        "or the path of a JSON or YAML file with such a table.",
+        description="Names of the numbers: 'totalsegmentator' (task 'total', version 2), 'segments' (those that a "
+        "DICOM-SEG or .seg.nrrd file states), a table number: name, or the path of a JSON or YAML file with one.",
     )
-    background: Name = Field(description="Tissue of voxels without a label (inside the body, where a mask is given).")
-    body: str | None = Field(
-        default=None,
-        description="Mask file on the same voxels, non-zero inside the body; outside it is insulating air.",
-    )
+    background: Name = Field(description=BACKGROUND)
+    body: str | None = Field(default=None, description=BODY)
     tissue_of: dict[Name, Name] = Field(
         default_factory=dict,
         description="Tissue of a structure, structure: tissue; over the built-in table.",
+    )
+    masks: tuple[Mask, ...] = Field(
+        default=(), max_length=MOST_MASKS, description="Structures over those of the map; later ones over earlier."
+    )
+
+
+class Masks(Model):
+    """A segmented scan: one file per structure."""
+
+    structures: tuple[Mask, ...] = Field(
+        min_length=1,
+        max_length=MOST_MASKS,
+        description="Where they overlap, later ones lie over earlier ones; how much is told.",
+    )
+    background: Name = Field(description=BACKGROUND)
+    body: str | None = Field(default=None, description=BODY)
+
+
+class Ct(Model):
+    """The scan itself: behind the report's pictures, and for where the body ends."""
+
+    path: str = Field(min_length=1, description=f"Folder of a DICOM series, or a NIfTI or NRRD file; {PATH}")
+    body_above_hu: Number | None = Field(
+        default=None,
+        description="The body is the largest connected part above this, HU (such as -300), with its holes filled slice "
+        "by slice; outside it is insulating air. Left out, the scan only stands behind the pictures.",
     )
 
 
@@ -106,15 +153,22 @@ class AddedShape(Model):
 
 
 class Anatomy(Model):
-    """Either a phantom or a segmented scan, with shapes added."""
+    """Either a phantom or a segmented scan, as a label map or as masks, with shapes added."""
 
     phantom: Phantom | None = Field(default=None, description="A block of one tissue.")
-    label_map: LabelMap | None = Field(default=None, description="A segmented scan.")
+    label_map: LabelMap | None = Field(default=None, description="A segmented scan, one number per structure.")
+    masks: Masks | None = Field(default=None, description="A segmented scan, one file per structure.")
+    ct: Ct | None = Field(default=None, description="The scan that the segmentation was made from.")
     add: tuple[AddedShape, ...] = Field(default=(), description="Shapes painted over it, in order, in patient RAS mm.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Anatomy:
-        exactly_one(self, ("phantom", "label_map"))
+        exactly_one(self, ("phantom", "label_map", "masks"))
+        if self.ct is not None and self.phantom is not None:
+            refuse("ct", "none beside a phantom", self.ct.path)
+        segmented = self.label_map or self.masks
+        if self.ct is not None and self.ct.body_above_hu is not None and segmented and segmented.body is not None:
+            refuse("ct.body_above_hu", "none beside a mask of the body", self.ct.body_above_hu)
         return self
 
 

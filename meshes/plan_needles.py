@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from .model import Model, Name, NotNegative, Number, Positive, Vector, exactly_one, refuse
+from .errors import PorefieldError
+from .markups import MarkupsFiles, fiducial_ends, line_ends
+from .model import Model, Name, NotNegative, Number, Positive, Vector, exactly_one, problems_of, refuse
+from .plan_markups import FiducialSettings, LineSettings
 
 SHORTEST_GAP_MM = 0.05
 """Between two bands of a probe: far below what is made, and above what rounding could close."""
@@ -18,8 +22,15 @@ SLIMMEST = 10_000
 """Diameters in the length of a needle's metal: a hair of a metre. Gaps are measured from points half a radius apart."""
 
 
+def _placed_by_markups(schema: dict[str, Any]) -> None:
+    """A pose states tip_mm, or markups do."""
+    schema["required"] = [name for name in schema["required"] if name != "tip_mm"]
+
+
 class Pose(Model):
     """Where a straight, round instrument lies, how thick it is and how it ends."""
+
+    model_config = ConfigDict(json_schema_extra=_placed_by_markups)
 
     tip_mm: Vector = Field(description="Foremost point; of a flat tip the middle of its face. Patient RAS mm.")
     direction: Vector | None = Field(
@@ -29,6 +40,14 @@ class Pose(Model):
     entry_mm: Vector | None = Field(
         default=None,
         description="Instead of direction: a point that the needle comes from, patient RAS mm.",
+    )
+    line: LineSettings | None = Field(
+        default=None,
+        description="Instead of tip_mm and direction: a line of a 3D Slicer markups file, which becomes tip_mm and "
+        "entry_mm when the plan is read.",
+    )
+    fiducials: FiducialSettings | None = Field(
+        default=None, description="Instead of tip_mm and direction: two points of such a file, as line."
     )
     diameter_mm: Positive = Field(description="Outer diameter of metal and shaft, mm.")
     tip: Literal["flat", "conical", "rounded"] = Field(
@@ -40,6 +59,34 @@ class Pose(Model):
     tip_angle_deg: Positive | None = Field(
         default=None, lt=180, description="Instead of tip_length_mm: full angle of the cone, degrees."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_markups(cls, data: Any, info: ValidationInfo) -> Any:
+        """Points of markups in their place, so that a plan that was read stands by itself."""
+        if not isinstance(data, Mapping):
+            return data
+        given = [name for name in ("line", "fiducials") if data.get(name) is not None]
+        if not given:
+            return data
+        stated = [name for name in ("tip_mm", "direction", "entry_mm", *given[1:]) if data.get(name) is not None]
+        if stated:
+            refuse(stated[0], f"none beside {given[0]}", data[stated[0]])
+        files = info.context if isinstance(info.context, MarkupsFiles) else MarkupsFiles()
+        try:
+            if given[0] == "line":
+                ends = line_ends(LineSettings.model_validate(data["line"]), files)
+            else:
+                ends = fiducial_ends(FiducialSettings.model_validate(data["fiducials"]), files)
+        except ValidationError as error:
+            problem = problems_of(error, data[given[0]])[0]
+            field = problem.field if problem.field != "plan" else ""
+            refuse(f"{given[0]}.{field}".rstrip("."), problem.expected, problem.got)
+        except PorefieldError as error:
+            problem = error.problems[0]
+            refuse(f"{given[0]}.{problem.field}", problem.expected, problem.got)
+        rest = {name: value for name, value in data.items() if name not in ("line", "fiducials")}
+        return {**rest, "tip_mm": ends.tip_mm, "entry_mm": ends.entry_mm}
 
     @model_validator(mode="after")
     def _has_direction(self) -> Pose:

@@ -1,4 +1,4 @@
-"""Label maps and masks from NIfTI and NRRD files, in the patient's own orientation.
+"""Label maps, masks and scans from NIfTI and NRRD files, in the patient's own orientation.
 
 Every file becomes an `Image`: voxels along axes that run closest to patient Right, Anterior, Superior, and the pose of
 that lattice in RAS+ millimetres. The order and the flips of the axes on disk leave no trace.
@@ -11,7 +11,7 @@ import itertools
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +38,34 @@ TIE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """Whole numbers on a lattice in the patient.
+    """Numbers on a lattice in the patient.
 
     Attributes:
-        data: unsigned integers, shape (nx, ny, nz), axes closest to RAS.
+        data: shape (nx, ny, nz), axes closest to RAS; of labels and masks uint16, of a scan float32.
         spacing_mm: voxel edges, shape (3,).
         axes: unit vectors along the lattice's axes as columns, RAS, shape (3, 3).
         corner_mm: low corner of voxel (0, 0, 0), RAS mm, shape (3,).
         provenance: file, its sha256, format, shape and affine as stored.
         notes: what the reader had to assume.
+        names: of the numbers, where the file states them.
     """
 
-    data: NDArray[np.uint16]
+    data: NDArray[Any]
     spacing_mm: Array
     axes: Array
     corner_mm: Array
     provenance: dict[str, Any]
     notes: tuple[str, ...] = ()
+    names: dict[int, str] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        nx, ny, nz = (int(n) for n in self.data.shape)
+        return (nx, ny, nz)
+
+    @property
+    def voxel_mm3(self) -> float:
+        return float(np.prod(self.spacing_mm))
 
 
 def read_image(path: Path, field: str) -> Image:
@@ -68,23 +79,65 @@ def read_image(path: Path, field: str) -> Image:
         AnatomyError: no such file or format, truncated, not three-dimensional, not whole numbers, no usable affine.
         ResourceError: too large for the memory that is free.
     """
+    data, affine, stored, notes = _stored(path, field)
+    labels = whole_numbers(data, field, path.name)
+    found = oriented(labels, affine, field, path.name)
+    provenance = _provenance(path, stored, data.shape, affine)
+    names = _segment_names(path) if stored.startswith("NRRD") else None
+    return replace(found, provenance=provenance, notes=notes, names=names)
+
+
+def read_scan(path: Path, field: str) -> Image:
+    """Read a scan's intensities from NIfTI or NRRD, as float32; errors as `read_image`."""
+    data, affine, stored, notes = _stored(path, field)
+    if data.dtype.kind not in "biuf":
+        raise AnatomyError.of(field, "an image of numbers", f"{path.name} of type {data.dtype}")
+    found = oriented(data.astype(np.float32), affine, field, path.name)
+    return replace(found, provenance=_provenance(path, stored, data.shape, affine), notes=notes)
+
+
+def oriented(data: NDArray[Any], affine: Array, field: str, name: str) -> Image:
+    """Voxels as stored, shape (n0, n1, n2), with their axes closest to RAS; its provenance is the caller's to tell.
+
+    Args:
+        affine: (4, 4), index of a voxel centre as stored -> RAS mm.
+
+    Raises:
+        AnatomyError: an affine that is none, or sheared.
+    """
+    spacing, axes, order, signs, corner = _canonical(affine, data.shape, field, name)
+    turned = np.ascontiguousarray(np.transpose(data, order)[tuple(slice(None, None, s) for s in signs)])
+    return Image(turned, spacing, axes, corner, {})
+
+
+def _stored(path: Path, field: str) -> tuple[NDArray[Any], Array, str, tuple[str, ...]]:
+    """Voxels, affine, format and notes of a file."""
     if not path.is_file():
         raise AnatomyError.of(field, "a NIfTI or NRRD file", f"{path}, which does not exist")
     read = _read_nrrd if _is_nrrd(path) else _read_nifti
     with _told(path, field):
-        data, affine, stored, notes = read(path, field)
-    labels = _whole_numbers(data, field, path)
-    spacing, axes, order, signs, corner = _canonical(affine, labels.shape, field, path)
-    labels = np.ascontiguousarray(np.transpose(labels, order)[tuple(slice(None, None, s) for s in signs)])
-    provenance = {
+        return read(path, field)
+
+
+def _provenance(path: Path, stored: str, shape: tuple[int, ...], affine: Array) -> dict[str, Any]:
+    return {
         "file": path.name,
         "path": str(path),
-        "sha256": _sha256(path),
+        "sha256": sha256_of(path),
         "format": stored,
-        "shape": list(data.shape),
+        "shape": list(shape),
         "affine": affine.tolist(),
     }
-    return Image(labels, spacing, axes, corner, provenance, notes)
+
+
+def _segment_names(path: Path) -> dict[int, str] | None:
+    """Number -> name of a .seg.nrrd file, as 3D Slicer writes it; None where it states none."""
+    header = nrrd.read_header(str(path))
+    found: dict[int, str] = {}
+    for key, number in header.items():
+        if key.startswith("Segment") and key.endswith("_LabelValue") and str(number).isdigit():
+            found[int(number)] = str(header.get(key.removesuffix("LabelValue") + "Name", ""))
+    return {number: name for number, name in found.items() if name} or None
 
 
 def read_shape(path: Path, field: str) -> tuple[int, ...]:
@@ -124,7 +177,7 @@ def _read_nifti(path: Path, field: str) -> tuple[NDArray[Any], Array, str, tuple
     image = nib.load(path)
     if not isinstance(image, nib.Nifti1Pair):
         raise AnatomyError.of(field, "a NIfTI or NRRD file", f"{path}, {type(image).__name__}")
-    _check_shape(image.shape, image.header.get_data_dtype(), field, path)
+    check_image(image.shape, image.header.get_data_dtype(), field, path)
     notes: tuple[str, ...] = ()
     if not image.header["sform_code"] and not image.header["qform_code"]:
         notes = (f"{path.name} states no orientation; its first axis was taken to run to the patient's left",)
@@ -146,7 +199,7 @@ _NRRD_TO_RAS = {
 
 def _read_nrrd(path: Path, field: str) -> tuple[NDArray[Any], Array, str, tuple[str, ...]]:
     header = nrrd.read_header(str(path))
-    _check_shape(tuple(int(n) for n in header["sizes"]), np.dtype(float), field, path)
+    check_image(tuple(int(n) for n in header["sizes"]), np.dtype(float), field, path)
     space = str(header.get("space", "none")).lower()
     if space not in _NRRD_TO_RAS:
         raise AnatomyError.of(field, f"a NRRD that states its space, one of {', '.join(list(_NRRD_TO_RAS)[:3])}", space)
@@ -163,7 +216,8 @@ def _read_nrrd(path: Path, field: str) -> tuple[NDArray[Any], Array, str, tuple[
     return np.asarray(data), affine, f"NRRD ({space})", ()
 
 
-def _check_shape(shape: tuple[int, ...], dtype: np.dtype[Any], field: str, path: Path) -> None:
+def check_image(shape: tuple[int, ...], dtype: np.dtype[Any], field: str, path: Path) -> None:
+    """Refuse what is not three-dimensional, or does not fit into memory, before it is read."""
     if len(shape) != 3:
         got = f"{path.name} of shape {' x '.join(map(str, shape))}"
         raise AnatomyError.of(field, "a three-dimensional image", got)
@@ -175,9 +229,14 @@ def _check_shape(shape: tuple[int, ...], dtype: np.dtype[Any], field: str, path:
         raise ResourceError.of(field, f"an image that fits into {in_words(available_bytes())} of free memory", size)
 
 
-def _whole_numbers(data: NDArray[Any], field: str, path: Path) -> NDArray[np.uint16]:
+def whole_numbers(data: NDArray[Any], field: str, name: str) -> NDArray[np.uint16]:
+    """Labels as uint16.
+
+    Raises:
+        AnatomyError: fractions, or numbers out of range.
+    """
     if data.dtype.kind not in "biuf":
-        raise AnatomyError.of(field, "a map of whole numbers", f"{path.name} of type {data.dtype}")
+        raise AnatomyError.of(field, "a map of whole numbers", f"{name} of type {data.dtype}")
     if data.dtype.kind == "f":
         odd = ~(np.isfinite(data) & (data == np.round(data)))
         if odd.any():
@@ -185,19 +244,19 @@ def _whole_numbers(data: NDArray[Any], field: str, path: Path) -> NDArray[np.uin
             raise AnatomyError.of(
                 field,
                 "a map of whole numbers",
-                f"{path.name} with {data[where]} at voxel {where} ({int(odd.sum())} such)",
+                f"{name} with {data[where]} at voxel {where} ({int(odd.sum())} such)",
             )
     low, high = int(data.min()), int(data.max())
     if low < 0 or high > 65534:
-        raise AnatomyError.of(field, "labels from 0 to 65534", f"{path.name} with {low if low < 0 else high}")
+        raise AnatomyError.of(field, "labels from 0 to 65534", f"{name} with {low if low < 0 else high}")
     return data.astype(np.uint16)
 
 
 def _canonical(
-    affine: Array, shape: tuple[int, ...], field: str, path: Path
+    affine: Array, shape: tuple[int, ...], field: str, name: str
 ) -> tuple[Array, Array, tuple[int, ...], tuple[int, ...], Array]:
     """Spacing, orthonormal axes closest to RAS, how the stored axes map onto them, and the low corner (mm)."""
-    _check_affine(affine, field, path)
+    _check_affine(affine, field, name)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     stored = affine[:3, :3] / spacing
     order, signs = _closest_to_ras(stored)
@@ -213,9 +272,9 @@ def _canonical(
     return spacing, axes, order, signs, centre - axes @ (0.5 * spacing)
 
 
-def _check_affine(affine: Array, field: str, path: Path) -> None:
+def _check_affine(affine: Array, field: str, name: str) -> None:
     def refuse(got: str) -> None:
-        raise AnatomyError.of(field, "an affine with three perpendicular axes", f"{path.name} with {got}")
+        raise AnatomyError.of(field, "an affine with three perpendicular axes", f"{name} with {got}")
 
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
         refuse(f"numbers that are not finite: {shown(affine[:3].tolist(), 200)}")
@@ -251,7 +310,8 @@ def _turned(stored: Array, order: tuple[int, ...]) -> Array:
     return columns * np.where(np.diag(columns) >= 0, 1.0, -1.0)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from .placement import check_apart, check_in_tissue, place
 from .plan import Plan
 from .plan_electrodes import Pulse
 from .remarks import remarks
+from .scan import open_scan
 from .series import absent_sheets, axis_factors, contacts_ohm_m2, place_sheets
-from .sources import Source, open_phantom, open_scan
+from .sources import Source, open_phantom
 from .tissues import Tissue, load_tissues
 from .tubes import check_resolved
 from .voxels import VoxelGrid
@@ -77,6 +78,7 @@ class Scene:
         axis_factors: factors on the conductivity of each tissue along the grid's axes; None where all is isotropic.
         contact_ohm_m2: of each electrode; None where there is none.
         sheets: resistive layers between tissues that occur in the grid.
+        ct_hu: the scan behind the anatomy, HU at the voxels' centres; None where the plan names none.
     """
 
     plan: Plan
@@ -94,6 +96,7 @@ class Scene:
     axis_factors: tuple[Factors, ...] | None = None
     contact_ohm_m2: tuple[float, ...] | None = None
     sheets: tuple[Sheet, ...] = ()
+    ct_hu: NDArray[np.int16] | None = None
 
     def problem(self, pulse_index: int) -> FieldProblem:
         """The kernels' problem of one pulse; where it prescribes the current, at PROBE_V."""
@@ -154,6 +157,7 @@ class SceneBuilder:
         if most_voxels is not None and voxels > most_voxels:
             raise PlanError.of("grid.spacing_mm", f"at most {most_voxels} voxels", str(voxels))
         self._codes: NDArray[np.uint16] | None = None
+        self._ct_hu: NDArray[np.int16] | None = None
 
     def build(self, plan: Plan) -> Scene:
         """The scene of a variant; errors as `build_scene`."""
@@ -163,7 +167,8 @@ class SceneBuilder:
         check_memory(self._grid, len(plan.pulses), "grid.spacing_mm")
         if self._codes is None:
             self._codes = self._source.on_grid(self._grid, plan.grid.resampling)
-        return self._scene(plan, self._grid, self._codes)
+            self._ct_hu = self._source.ct_on_grid(self._grid)
+        return replace(self._scene(plan, self._grid, self._codes), ct_hu=self._ct_hu)
 
     def build_coarser(self, ratio: float) -> Scene:
         """The first plan in the same box with voxels about `ratio` times as large, to tell what the voxels' size does.
@@ -215,14 +220,13 @@ class SceneBuilder:
 
 def _same_source(plan: Plan, other: Plan) -> bool:
     one, two = plan.anatomy, other.anatomy
-    return one.phantom == two.phantom and one.label_map == two.label_map
+    return (one.phantom, one.label_map, one.masks, one.ct) == (two.phantom, two.label_map, two.masks, two.ct)
 
 
 def _open(plan: Plan, tissues: Mapping[str, Tissue], folder: Path | None, anatomy: Path | None) -> Source:
     if plan.anatomy.phantom is not None:
         return open_phantom(plan.anatomy.phantom)
-    assert plan.anatomy.label_map is not None
-    return open_scan(plan.anatomy.label_map, tissues.keys(), folder, anatomy)
+    return open_scan(plan.anatomy, tissues.keys(), folder, anatomy)
 
 
 def _check_tissue_names(plan: Plan, tissues: Mapping[str, Tissue]) -> None:
@@ -289,4 +293,5 @@ def _provenance(plan: Plan, source: Source, grid: VoxelGrid) -> dict[str, Any]:
         "affine": grid.affine.tolist(),
         "resampling": plan.grid.resampling if plan.anatomy.phantom is None else None,
     }
-    return {**source.provenance, "grid": made}
+    markups = {"markups": list(plan.markups)} if plan.markups else {}
+    return {**source.provenance, **markups, "grid": made}

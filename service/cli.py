@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from .environment import configure_numerics
+from .export_cli import export, markups
 from .robustness_cli import EXIT_CODES_HELP as ROBUSTNESS_EXIT_CODES
 from .robustness_cli import robustness
 from .serve_cli import EXIT_CODES_HELP as SERVICE_EXIT_CODES
@@ -40,6 +41,8 @@ app = typer.Typer(
 app.add_typer(sweep_app, name="sweep")
 app.add_typer(keys_app, name="keys")
 app.add_typer(database_app, name="database")
+app.command(epilog=EXIT_CODES_HELP)(export)
+app.command(epilog=EXIT_CODES_HELP)(markups)
 app.command(epilog=ROBUSTNESS_EXIT_CODES)(robustness)
 app.command(epilog=SERVICE_EXIT_CODES)(serve)
 

@@ -223,9 +223,9 @@ class ServiceJob:
         target.write_bytes(self._client.request("GET", f"/jobs/{self.id}/files/{name}").content)
         return target
 
-    def nifti(self, name: str, to: Path | str, pulse: int | None = None) -> Path:
-        """A map as NIfTI in the scan's own frame."""
-        params = {} if pulse is None else {"pulse": pulse}
+    def nifti(self, name: str, to: Path | str, pulse: int | None = None, frame: str | None = None) -> Path:
+        """A map as NIfTI on the scan's own voxels; with frame="grid" on those of the solve."""
+        params = {k: v for k, v in (("pulse", pulse), ("frame", frame)) if v is not None}
         target = Path(to) / f"{name}.nii.gz" if Path(to).is_dir() else Path(to)
         target.write_bytes(self._client.request("GET", f"/jobs/{self.id}/nifti/{name}", params=params).content)
         return target

@@ -61,6 +61,9 @@ def _tissue_maps(scene: Scene) -> dict[str, Any]:
     names = [tissue.name.replace(" ", "_") for tissue in scene.tissues]
     attrs = {"long_name": "tissue", **_flags(names)}
     maps: dict[str, Any] = {"tissue": (SPACE, scene.tissue, attrs)}
+    if scene.ct_hu is not None:
+        attrs = {"long_name": "CT behind the anatomy, at the voxel centres", "units": "HU"}
+        maps["ct_hu"] = (SPACE, scene.ct_hu, attrs)
     masks = [mask.astype(np.uint8) for mask in scene.structures.values()]
     structures = np.stack(masks) if masks else np.zeros((0, *scene.grid.shape), np.uint8)
     attrs = {"long_name": "voxels of targets and avoided structures", **_flags(("outside", "inside"))}

@@ -48,9 +48,15 @@ def coverage_figure(result: Result) -> Figure:
     """The field over the anatomy."""
     pulses = len(result.pulses)
     over = f"maximum over {pulses} pulses" if pulses > 1 else "one pulse"
-    line = f"Electric field |E|, {over}. {SIDES}"
+    line = f"Electric field |E|, {over}. {SIDES}{ct_words(result)}"
     bar = partial(draw_colour_bar, result=result)
     return panels_figure(layers_of(result), line_handles(result), bar, (headline(result), result.title, line))
+
+
+def ct_words(result: Result) -> str:
+    """What the grey under the tissues' colours is."""
+    low, high = style.CT_WINDOW_HU
+    return "" if result.ct_hu is None else f" Shading: the CT, {low:.0f} to {high:.0f} HU."
 
 
 def panels_figure(

@@ -82,7 +82,10 @@ def draw_panel(axes: Axes, plane: Plane, layers: Layers, *, labels: bool = True)
     axes.set(xlim=plane.extent[:2], ylim=plane.extent[2:], aspect="equal")
     style.dress(axes)
     tissue, inside = take(result, plane, result.tissue), inside_grid(result, plane)
-    axes.imshow(tissue_rgb(result, tissue, inside), extent=plane.extent, origin="upper", interpolation="nearest")
+    ground = tissue_rgb(result, tissue, inside)
+    if result.ct_hu is not None:
+        ground *= style.ct_shade(take(result, plane, result.ct_hu), inside)[..., None]
+    axes.imshow(ground, extent=plane.extent, origin="upper", interpolation="nearest")
     fine = plane.refined(math.ceil(max(plane.pixel_mm) / FINEST_MM)) if plane.section is not None else plane
     field = over_metal(take_field(result, fine, layers.values), take(result, fine, result.metal))
     axes.imshow(layers.palette.colours(field), extent=plane.extent, origin="upper", interpolation="nearest")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -85,6 +86,17 @@ def muted(colour: str, share: float = 0.42) -> str:
 def _hex(rgb: NDArray[np.float64]) -> str:
     red, green, blue = (float(c) for c in rgb)
     return to_hex((red, green, blue))
+
+
+CT_WINDOW_HU = (-160.0, 240.0)
+"""Level 40, width 400: how radiology shows the abdomen's soft tissue."""
+
+
+def ct_shade(hu: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Factors on the tissues' colours: the CT shows through them, and they can still be told apart; 1 outside."""
+    low, high = CT_WINDOW_HU
+    grey = np.clip((hu - low) / (high - low), 0.0, 1.0)
+    return np.where(inside, 0.35 + 0.65 * grey, 1.0)
 
 
 @cache

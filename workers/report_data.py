@@ -192,6 +192,11 @@ class Result:
         return self.dataset["field_max_v_per_m"].to_numpy() / np.float32(100)
 
     @cached_property
+    def ct_hu(self) -> Volume | None:
+        """The CT behind the anatomy; None where the plan named none."""
+        return self.dataset["ct_hu"].to_numpy() if "ct_hu" in self.dataset else None
+
+    @cached_property
     def metal(self) -> Volume:
         """Voxels that are metal or insulated shaft for the most part."""
         if "zone" not in self.dataset:

@@ -12,6 +12,7 @@ from ..kernels.field import solve_field, solve_fields
 from ..kernels.iteration import Start
 from ..kernels.problem import FieldProblem
 from ..kernels.solution import Solution, SolveCancelled, StepReport
+from ..kernels.spread import devices_for
 from ..meshes.errors import PlanError, ResourceError
 from ..meshes.plan_electrodes import MAX_VOLTAGE_V
 from ..meshes.scene import PROBE_V, PulseSetup, Scene
@@ -82,7 +83,7 @@ def solve_pulses(
 
     Args:
         problems, starts: of each scene.
-        lanes: of the compiled step.
+        lanes: of the compiled step, shared equally by as many devices as can.
 
     Raises:
         RunCancelled: the caller asked for it.
@@ -97,6 +98,7 @@ def solve_pulses(
             on_step=lambda _: not control.stopping,
             starts=starts,
             lanes=lanes,
+            devices=devices_for(lanes),
         )
     except SolveCancelled:
         raise RunCancelled(f"pulse {scenes[0].pulses[index].name} was cancelled; nothing was written") from None

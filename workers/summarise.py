@@ -109,6 +109,7 @@ def summarise_pulse(scene: Scene, index: int, solution: Solution, fitting_v: flo
             power_imbalance=finite(solution.power_imbalance),
             newton_steps=list(solution.newton_steps),
             cg_iterations=list(solution.cg_iterations),
+            definite=solution.definite,
         ),
     )
 
@@ -136,6 +137,12 @@ def warnings_of(scene: Scene, pulses: Sequence[PulseSummary], avoid: Mapping[str
         "no number and no map of this result is to be relied on"
         for pulse in pulses
         if pulse.solver.status is not SolveStatus.CONVERGED
+    ]
+    found += [
+        f"pulse {pulse.name}: the equations' matrix was not shown to be definite at the solution, so that another one "
+        "may be near: solve on other voxels and compare"
+        for pulse in pulses
+        if pulse.solver.definite is False
     ]
     found += [over_current(pulse, scene.generator) for pulse in pulses if _too_much(pulse, scene.generator)]
     found += [over_voltage(pulse, scene.generator) for pulse in pulses if _too_high(pulse, scene.generator)]

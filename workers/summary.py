@@ -37,6 +37,11 @@ class SolverCertificate(_Part):
     power_imbalance: float | None = Field(description="|sum V I - dissipated power| / dissipated power")
     newton_steps: list[int] = Field(description="per nested grid, coarsest first")
     cg_iterations: list[int] = Field(description="per nested grid, coarsest first")
+    definite: bool | None = Field(
+        default=None,
+        description="whether the equations' matrix was shown to be positive definite at the solution: no other one is "
+        "near; false: not shown; null: not examined",
+    )
 
 
 class PulseSummary(_Part):

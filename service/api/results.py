@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from ...workers.export import NIFTI_MAPS, nifti_of
+from ...workers.export import NIFTI_MAPS, ExportError, nifti_of
 from ...workers.summary import DISCLAIMER
 from ..context import Caller, Context, Services, job_of
 from ..jobs.model import Job, JobStatus
@@ -84,7 +84,7 @@ def get_store_key(job_id: str, key: str, request: Request, context: Context, own
     "/jobs/{job_id}/nifti/{name}",
     operation_id="getNifti",
     response_class=FileResponse,
-    responses={200: FILE[200], **responses(401, 404, 422, 429, 503)},
+    responses={200: FILE[200], **responses(401, 404, 422, 429, 503, 507)},
 )
 def get_nifti(
     job_id: str,
@@ -92,13 +92,20 @@ def get_nifti(
     context: Context,
     owner: Caller,
     pulse: Annotated[int | None, Query(ge=0, description="For maps of each pulse: which, from 0.")] = None,
+    frame: Annotated[
+        Literal["scan", "grid"] | None,
+        Query(description="On the scan's own voxels, the default where there is a scan, or on those of the solve."),
+    ] = None,
 ) -> Response:
-    """A map as NIfTI (.nii.gz) in the scan's own frame: zone, field_max_v_per_m, coverage_reversible ..."""
+    """A map as NIfTI (.nii.gz) on the scan's own voxels: zone, field_max_v_per_cm, coverage_reversible ..."""
     job = _ended_well(context, job_id, owner)
     variable = name.removesuffix(".gz").removesuffix(".nii")
     if variable not in NIFTI_MAPS:
         raise not_found(f"map; there are {', '.join(NIFTI_MAPS)}")
-    data = nifti_of(context.results.of(job) / STORE, variable, pulse)
+    try:
+        data = nifti_of(context.results.of(job) / STORE, variable, pulse, frame)
+    except ExportError as error:
+        raise ApiError(422, "no-such-frame", "The result has no such voxels", str(error)) from None
     if data is None:
         raise not_found("map in this result")
     disposition = {"Content-Disposition": f'attachment; filename="{variable}.nii.gz"'}

@@ -57,6 +57,49 @@ def test_good_inputs_pass(process: str) -> None:
     assert uploads_of(process, INPUTS[process]) == {}
 
 
+def masks(*paths: Any, **more: Any) -> dict[str, Any]:
+    """The plan on masks."""
+    structures = [{"path": path, "tissue": "liver"} for path in paths]
+    return {**PLAN, "anatomy": {"masks": {"structures": structures, "background": "fat", **more}}, "targets": ["liver"]}
+
+
+def test_masks_are_uploads() -> None:
+    inputs = masks(f"upload:{SHA}", f"upload:{OTHER}", body=f"upload:{SHA}")
+    assert fields("plan", inputs) == []
+    found = {"anatomy.masks.body": SHA, "anatomy.masks.structures[0].path": SHA}
+    assert uploads_of("plan", inputs) == found | {"anatomy.masks.structures[1].path": OTHER}
+    over = [{"path": f"upload:{OTHER}", "tissue": "tumour"}]
+    assert uploads_of("plan", scan(masks=over))["anatomy.label_map.masks[0].path"] == OTHER
+    assert fields("plan", masks("/etc/passwd")) == ["anatomy.masks.structures[0].path"]
+    assert fields("plan", scan(masks=[{"path": "../x.nii", "tissue": "tumour"}])) == ["anatomy.label_map.masks[0].path"]
+    assert fields("plan", masks(f"upload:{SHA}", 3, body="x")) == [
+        "anatomy.masks.body",
+        "anatomy.masks.structures[1].path",
+        "anatomy.masks.structures[1].path",  # and not text
+    ]
+
+
+def test_files_that_are_no_uploads_are_refused() -> None:
+    inputs = scan()
+    inputs["anatomy"]["ct"] = {"path": "/etc"}
+    assert fields("plan", inputs) == ["anatomy.ct"]
+    inputs = copy.deepcopy(PLAN)
+    needle = inputs["electrodes"][0]["needle"]
+    del needle["tip_mm"], needle["direction"]
+    for way in (
+        {"line": {"path": "/etc/passwd", "tip": "first"}},
+        {"fiducials": {"path": "x", "tip": "T", "entry": "E"}},
+    ):
+        spoiled = {
+            **inputs,
+            "electrodes": [{**inputs["electrodes"][0], "needle": needle | way}, *inputs["electrodes"][1:]],
+        }
+        assert fields("plan", spoiled) == [f"electrodes[0].needle.{next(iter(way))}.path"]
+    points = {"points_mm": [[-7, -10, 4], [-7, -10, 9]], "space": "LPS", "tip": "first"}
+    inputs["electrodes"][0]["needle"] = needle | {"line": points}
+    assert fields("plan", inputs) == []
+
+
 @pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize(
     "path",

@@ -15,6 +15,7 @@ from scipy.sparse.linalg import spsolve
 
 from porefield.kernels.conductivity import LawKind, conductivity
 from porefield.kernels.coupling import couple
+from porefield.kernels.links import Couplings
 from porefield.kernels.problem import FieldProblem
 
 solve_sparse: Any = spsolve
@@ -28,8 +29,8 @@ def difference(n: int) -> Any:
 class Assembly:
     """Sparse matrices of a problem whose laws are constants and ramps."""
 
-    def __init__(self, problem: FieldProblem) -> None:
-        self.problem, self.couplings = problem, couple(problem.grid, problem.electrodes)
+    def __init__(self, problem: FieldProblem, couplings: Couplings | None = None) -> None:
+        self.problem, self.couplings = problem, couplings or couple(problem.grid, problem.electrodes)
         c, grid = self.couplings, problem.grid
         edges = [self.edges(axis) for axis in range(3)]
         links = self.links()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 
-import jax
 import numpy as np
 import pytest
 
 from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.field import solve_field, solve_fields
-from porefield.kernels.iteration import LaneGrid, Member, Start, compilations
-from porefield.kernels.newton import newton_steps
+from porefield.kernels.iteration import Start, compilations
 from porefield.kernels.problem import FieldProblem
 from porefield.kernels.solution import Solution, SolveCancelled, SolveStatus
 
@@ -183,21 +181,3 @@ def test_nested_grids_and_a_start_on_the_finest() -> None:
 def test_problems_that_do_not_fit_together_are_refused(problems, more, message) -> None:
     with pytest.raises(ValueError, match=message):
         solve_fields(problems, **more)
-
-
-@pytest.mark.parametrize("floating", [False, True])
-def test_the_step_lowers_for_an_nvidia_gpu_without_calling_the_host(floating: bool) -> None:
-    """Exported for CUDA on this machine, whatever it has: every operation has a lowering there, and none is a callback
-    into Python, which would stop the device at each iteration."""
-    potentials: tuple[float | None, ...] = (800.0, 0.0, None if floating else 100.0)
-    problems = [two_needles(potentials_v=potentials, third=True)] * 4
-    with jax.enable_x64(True):
-        grid = LaneGrid(0, [Member(p, None, 1e-7, 60) for p in problems], 4, "float32")
-        phi = jax.ShapeDtypeStruct((4, grid.first.layout.n), np.float64)
-        volts = jax.ShapeDtypeStruct((4, 3), np.float64)
-        forcing = jax.ShapeDtypeStruct((4,), np.float64)
-        exported = jax.export.export(newton_steps, platforms=["cuda"])(grid.network, phi, volts, forcing, **grid.static)
-    assert exported.platforms == ("cuda",)
-    module = exported.mlir_module()
-    assert "stablehlo.while" in module
-    assert "callback" not in module

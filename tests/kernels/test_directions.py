@@ -387,4 +387,4 @@ def test_a_plain_problem_carries_nothing_of_it():
         phi, volts = jax.device_put(level.at_rest())
         state = evaluate(level.layout, level.kinds, level.network, phi, volts)
         op = linearise(level.layout, level.network, phi, state, np.dtype("float32"))
-    assert (state.factors, state.split, op.factors, op.pairs) == (None,) * 4
+    assert (state.split, op.factors, op.pairs) == (None,) * 3

@@ -54,6 +54,12 @@ def test_what_does_not_converge_is_marked(torso: Result) -> None:
     assert "does not converge: at metal" in certificate(result)
 
 
+def test_what_carries_no_uncertainty_is_said(torso: Result) -> None:
+    words = certificate(checked(torso, {SHARE: {"uncertainty": 0.005}}))
+    assert "a voltage that would draw the generator's current limit" in words
+    assert "histogram's shares between the thresholds, the maps" in words
+
+
 def test_an_undecided_verdict_is_no_good_one(torso: Result) -> None:
     doubt = {"question": "tumour: covered whole", "pointer": SHARE, "value": 1.0, "uncertainty": 0.02, "limit": 1.0}
     doubt["advice"] = "solve with grid.spacing_mm of about 0.5"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -32,6 +33,9 @@ PATIENCE_S = 180.0
 def serving(app: FastAPI) -> Iterator[str]:
     """The URL of an app that is served until the block ends."""
     silence_access_log()
+    # rich's tracebacks, the default, show every local variable: seconds in a process that has run many tests
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, server_header=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -79,6 +79,19 @@ def test_a_plan_becomes_a_result(solved: ServiceJob) -> None:
         assert httpx.get(link["href"]).status_code == 200
 
 
+def test_a_job_with_a_grid_check_has_an_uncertainty_for_its_numbers(client: Client) -> None:
+    job = client.submit("plan", plan(solver={"check_grid": True})).wait(240)
+    assert job.state == "successful"
+    check = job.summary["grid_check"]
+    assert check["done"]
+    assert [other["ratio"] for other in check["coarser"]] == pytest.approx([2.0, 1.5], rel=0.1)
+    current = check["numbers"]["/pulses/0/generator_current_a"]
+    assert current["value"] == job.summary["pulses"][0]["generator_current_a"]
+    # voxels of 2 mm do not resolve needles of 1.2 mm in so small a block: a third of the current
+    assert 0 < current["uncertainty"] < current["value"]
+    assert job.summary["pulses"][0]["solver"]["definite"] is True
+
+
 def test_waiting_gives_the_result_at_once(client: Client) -> None:
     answer = client.request("POST", EXECUTION, json={"inputs": plan(810)}, headers={"Prefer": "wait=60"})
     assert answer.status_code == 200

@@ -201,7 +201,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory, url: str, solved: ServiceJ
     change(apps["full disk"], anatomies=FullDisk(apps["full disk"].state.services.anatomies))
     with ExitStack() as stack:
         urls = {name: stack.enter_context(serving(made)) for name, made in apps.items()} | {"usual": url}
-        clients = {name: stack.enter_context(httpx.Client(base_url=at)) for name, at in urls.items()}
+        clients = {name: stack.enter_context(httpx.Client(base_url=at, timeout=60)) for name, at in urls.items()}
         with Client(urls["full"]) as full:
             waiting = full.submit("plan", plan()).id
         with Client(url) as usual:

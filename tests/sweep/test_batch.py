@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from porefield.kernels import spread
 from porefield.meshes.errors import ResourceError
 from porefield.meshes.plan import Plan
 from porefield.service.sweep_cli import Where, executor_options
@@ -199,6 +200,13 @@ def test_the_batch_comes_from_free_memory(monkeypatch: pytest.MonkeyPatch) -> No
         evaluator.check_batch(11)
     monkeypatch.setattr(evaluate, "free_device_bytes", lambda: 60 * GIB)
     assert evaluator.choose_batch() == 64
+    for module in (evaluate, spread):
+        monkeypatch.setattr(module, "device_count", lambda: 4)
+    assert evaluator.choose_batch() == 4 * 64
+    monkeypatch.setattr(evaluate, "free_device_bytes", lambda: 20_000_000)
+    evaluator.check_batch(40)
+    with pytest.raises(ResourceError, match="at most 10: each point"):  # 41 can't be shared: all on one
+        evaluator.check_batch(41)
     monkeypatch.setattr(evaluate, "free_device_bytes", lambda: None)
     monkeypatch.setattr(evaluate, "available_bytes", lambda: 20_000_000)
     with pytest.raises(ResourceError, match="at most 10"):

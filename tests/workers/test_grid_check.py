@@ -136,6 +136,22 @@ def test_the_closed_form_lies_within_the_uncertainty() -> None:
     assert np.mean(shares) >= 0.8, shares
 
 
+@pytest.mark.slow
+def test_the_voltage_found_for_a_current_has_an_uncertainty_that_holds_too() -> None:
+    """The chamber with the current that 500 V drive prescribed."""
+    plan = coaxial_plan(LAWS["logistic"], 1.0)
+    law = build_scene(load_plan(plan)).tissues[0].law
+    current_a = Coaxial(INNER_MM * 1e-3, OUTER_MM * 1e-3, law, 500.0).current_a() * 1e-3 * THICK_MM
+    plan["pulses"] = [{"anode": ["inner"], "cathode": ["outer"], "current_a": current_a}]
+    grid_check = checked(plan).grid_check
+    assert grid_check is not None
+    assert "/pulses/0/generator_current_a" not in grid_check.numbers
+    number = grid_check.numbers["/pulses/0/voltage_v"]
+    assert holds(number, 500.0)
+    assert number.uncertainty is not None
+    assert number.uncertainty < 25
+
+
 def shifted(plan: dict[str, Any], x_mm: float, y_mm: float) -> dict[str, Any]:
     """A coaxial plan with its axis elsewhere between the voxels."""
     plan = copy.deepcopy(plan)

@@ -1,7 +1,8 @@
 """Inputs of jobs, as they come from outside: everything is checked that can be without reading an anatomy.
 
-A plan's label map and mask are uploads, named `upload:<sha256>` where a plan file has a path. Any other path is
-refused, so that no file of the server can be read, or be found out about, through a plan.
+A plan's label map and masks are uploads, named `upload:<sha256>` where a plan file has a path. Any other path is
+refused, so that no file of the server can be read, or be found out about, through a plan. Needles on markups hold their
+points themselves; a CT, which uploads are not, is refused.
 """
 
 from __future__ import annotations
@@ -36,8 +37,6 @@ LONGEST_KEY = 1000
 _UPLOAD = re.compile(r"upload:([0-9a-f]{64})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NUMBERS = re.compile(r"axes\[\d+\]\.(values|fields\..+)|design\.table\..+", re.DOTALL)
-_FILES = ("path", "body")
-"""Fields of a label map that name files."""
 
 
 def check_inputs(
@@ -61,7 +60,7 @@ def check_inputs(
     plan: Plan | None = None
     try:
         with _within(prefix):
-            plan = load_plan(table)
+            plan = load_plan(table, markups=False)
     except PlanError as error:
         problems += error.problems
     if process == "sweep":
@@ -77,8 +76,7 @@ def check_inputs(
 def uploads_of(process: str, inputs: Mapping[str, Any]) -> dict[str, str]:
     """Field of checked inputs -> SHA-256 of the upload that it names."""
     table, prefix = _plan_of(process, inputs)
-    label_map = _label_map(table)
-    found = {f"{prefix}anatomy.label_map.{name}": _UPLOAD.fullmatch(str(label_map.get(name))) for name in _FILES}
+    found = {prefix + field: _UPLOAD.fullmatch(str(part.get(name))) for field, part, name in _files(table)}
     return {field: match[1] for field, match in found.items() if match}
 
 
@@ -99,11 +97,14 @@ def with_files(task: JobTask) -> tuple[dict[str, Any], Path | None]:
     if not uploads:
         return inputs, None
     task.anatomy_dir.mkdir(parents=True, exist_ok=True)
-    label_map = _label_map(_plan_of(task.process, inputs)[0])
-    for field, sha in uploads.items():
+    table, prefix = _plan_of(task.process, inputs)
+    for field, part, key in _files(table):
+        sha = uploads.get(prefix + field)
+        if sha is None:
+            continue
         source = Path(task.anatomies[sha]).resolve()
         name = sha + "".join(source.suffixes[-2:] if source.name.endswith(".gz") else source.suffixes[-1:])
-        label_map[field.rpartition(".")[2]] = name
+        part[key] = name
         link = task.anatomy_dir / name
         link.unlink(missing_ok=True)
         link.symlink_to(source)
@@ -164,22 +165,36 @@ def _plan_of(process: str, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], s
     return plan, "plan."
 
 
-def _label_map(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan's label map; empty where it has none, or something else in its place."""
-    anatomy = plan.get("anatomy")
-    label_map = anatomy.get("label_map") if isinstance(anatomy, Mapping) else None
-    return label_map if isinstance(label_map, dict) else {}
+def _files(plan: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Where a plan's table names files of its anatomy: the field, the table that has it, its key there."""
+    for where, listed in (("label_map", "masks"), ("masks", "structures")):
+        segmented = _part(_part(plan, "anatomy"), where)
+        names = ("path", "body") if where == "label_map" else ("body",)
+        yield from ((f"anatomy.{where}.{name}", segmented, name) for name in names)
+        masks = segmented.get(listed)
+        for i, mask in enumerate(masks if isinstance(masks, list) else []):
+            if isinstance(mask, dict):
+                yield f"anatomy.{where}.{listed}[{i}].path", mask, "path"
+
+
+def _part(table: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A table within a table; empty where there is none, or something else in its place."""
+    part = table.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _file_problems(plan: Mapping[str, Any]) -> Iterator[Problem]:
-    label_map = _label_map(plan)
-    for name in _FILES:
-        stated = label_map.get(name)
+    for field, part, name in _files(plan):
+        stated = part.get(name)
         if stated is not None and not (isinstance(stated, str) and _UPLOAD.fullmatch(stated)):
-            yield Problem(f"anatomy.label_map.{name}", "an upload, upload:<SHA-256 in lower case>", shown(stated))
-    names = label_map.get("names")
-    if isinstance(names, str) and names != "totalsegmentator":
-        yield Problem("anatomy.label_map.names", "'totalsegmentator', or a table number: name", shown(names))
+            yield Problem(field, "an upload, upload:<SHA-256 in lower case>", shown(stated))
+    anatomy = _part(plan, "anatomy")
+    if anatomy.get("ct") is not None:
+        yield Problem("anatomy.ct", "none over HTTP: uploads are label maps and masks", shown(anatomy["ct"]))
+    names = _part(anatomy, "label_map").get("names")
+    if isinstance(names, str) and names not in ("totalsegmentator", "segments"):
+        expected = "'totalsegmentator', 'segments', or a table number: name"
+        yield Problem("anatomy.label_map.names", expected, shown(names))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def run_plan_job(task: JobTask, reporter: Reporter) -> None:
         RunCancelled: stopped; nothing is left.
     """
     inputs, folder = with_files(task)
-    plan = load_plan(inputs)
+    plan = load_plan(inputs, markups=False)
     told: dict[str, Any] = {"on_progress": reporter.run, "cancelled": reporter.stop}
     result = run_plan(plan, anatomy=folder, most_voxels=task.most_voxels, **told)
     result.write(task.result_dir, **told)

@@ -29,17 +29,32 @@ def inputs_schema(process: str) -> dict[str, Any]:
     }
     fields["names"] = {
         "anyOf": [
-            {"const": "totalsegmentator"},
+            {"enum": ["totalsegmentator", "segments"]},
             {"type": "object", "additionalProperties": {"type": "string"}, "propertyNames": {"pattern": "^[0-9]+$"}},
         ],
-        "description": "Names of the numbers: 'totalsegmentator' (task 'total', version 2), or a table number: name.",
+        "description": "Names of the numbers: 'totalsegmentator' (task 'total', version 2), 'segments' (those that a "
+        ".seg.nrrd file states), or a table number: name.",
     }
+    parts = plan["$defs"]
+    parts["Masks"]["properties"]["body"] = fields["body"]
+    parts["Mask"]["properties"]["path"] = {**_UPLOAD, "description": "The mask, an upload by its SHA-256."}
+    _hold_points(parts)
+    del parts["Anatomy"]["properties"]["ct"], parts["Ct"]  # uploads are label maps and masks
     if process == "plan":
         return plan
     schema = (Sweep if process == "sweep" else Robustness).model_json_schema()
     schema["$defs"] = {**plan.pop("$defs"), **schema.get("$defs", {}), "Plan": plan}
     schema["properties"]["plan"] = {"$ref": "#/$defs/Plan"}
     return schema
+
+
+def _hold_points(parts: dict[str, Any]) -> None:
+    """Needles on markups hold their points themselves: no file is read for them."""
+    del parts["FiducialSettings"], parts["LineSettings"]["properties"]["path"]
+    del parts["LineSettings"]["properties"]["name"]
+    parts["LineSettings"]["required"] = ["points_mm", "space", "tip"]
+    for pose in ("NeedleSettings", "ProbeSettings"):
+        del parts[pose]["properties"]["fiducials"]
 
 
 def outputs_schema(process: str) -> dict[str, Any]:

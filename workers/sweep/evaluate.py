@@ -22,6 +22,7 @@ from ...kernels import coverage
 from ...kernels.batch_size import batch_size, free_device_bytes, lane_bytes, most_lanes, padded_nodes
 from ...kernels.sampling import FieldSamples, SampleGeometry
 from ...kernels.solution import Solution
+from ...kernels.spread import device_count, devices_for
 from ...meshes.errors import PorefieldError, ResourceError
 from ...meshes.memory import available_bytes, in_words
 from ...meshes.plan import Plan
@@ -160,17 +161,21 @@ class PlanEvaluator:
         return self._inputs
 
     def choose_batch(self) -> int:
-        """As many as fit into the free memory of a GPU; 1 on a CPU, where more are no faster."""
+        """As many as fit into the free memory of a GPU, or of all that this process sees; 1 on a CPU, where more are no
+        faster."""
         free = free_device_bytes()
-        return 1 if free is None else batch_size(free, self._nodes, self._floating, directional=self._directional)
+        if free is None:
+            return 1
+        return device_count() * batch_size(free, self._nodes, self._floating, directional=self._directional)
 
     def check_batch(self, batch: int) -> None:
         device = free_device_bytes()
         free = available_bytes() if device is None else device
-        fitting = most_lanes(free, self._nodes, self._floating, self._directional)
-        if batch > max(fitting, 1):
+        devices = 1 if device is None else devices_for(batch)
+        fitting = devices * max(most_lanes(free, self._nodes, self._floating, self._directional), 1)
+        if batch > fitting:
             each = in_words(lane_bytes(self._nodes, self._floating, self._directional))
-            expected = f"at most {max(fitting, 1)}: each point takes {each}, and {in_words(free)} are free"
+            expected = f"at most {fitting}: each point takes {each}, and {in_words(free)} are free"
             raise ResourceError.of("batch", expected, str(batch))
 
     def evaluate(self, plan: Plan, control: RunControl) -> Evaluation:
