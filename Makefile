@@ -11,11 +11,12 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CHECKED := kernels meshes workers service benchmarks examples tests
 PACKAGES := kernels meshes workers service
 
-.PHONY: help setup dev demo test quick check audit format verify bench pins clean
+.PHONY: help setup dev demo test quick check audit format verify bench bench-peers bench-growth bench-page \
+        bench-compare pins pins-peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: $(RUNTIME)  ## install the pinned runtime and porefield (editable) into .venv
 
@@ -46,12 +47,35 @@ format: $(DEV)  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-verify: $(DEV)  ## solve the verification cases on fine grids; writes docs/verification.md (10 minutes)
+verify: $(DEV)  ## solve the verification cases on fine grids; writes docs/verification.md (20 minutes)
 	$(BIN)/python -m benchmarks.verification
 
 bench: $(DEV)  ## run the benchmarks; figures in .benchmarks/latest.json
 	@mkdir -p .benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=.benchmarks/latest.json
+
+PEERS := .venv-peers
+bench-peers: $(DEV) $(PEERS)/.ready  ## other solvers beside porefield: the same equations, and seconds to 1 % (half an hour)
+	$(BIN)/python -m benchmarks.peers --voxels 32 64 96 128
+	$(BIN)/python -m benchmarks.peers --accuracy
+
+bench-growth: $(DEV)  ## how cost grows with voxels, contrast, steepness, needles, tilt, threads (10 minutes)
+	$(BIN)/python -m benchmarks.growth
+
+bench-page: $(DEV)  ## docs/performance.md anew, from what the benchmarks left
+	$(BIN)/python -m benchmarks.performance $(if $(wildcard .benchmarks/latest.json),--take .benchmarks/latest.json)
+
+bench-compare: $(DEV)  ## the working tree against commit BASE, taking turns: make bench-compare BASE=main~5
+	$(BIN)/python -m benchmarks.compare $(or $(BASE),$(error name a commit: make bench-compare BASE=main~5))
+
+# What can't be installed here is named in the results. Only Linux has wheels of all of them.
+$(PEERS)/.ready: benchmarks/peers/requirements.txt benchmarks/peers/requirements-source.txt | $(BIN)/python
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
+	  -r benchmarks/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  -r benchmarks/peers/requirements-source.txt || echo "AMGCL could not be built: it needs a C++ compiler and Boost's headers"
+	@touch $@
 
 PIN := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
        --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet
@@ -62,6 +86,10 @@ pins: $(DEV)  ## resolve the requirements anew for Python 3.11 and later
 	$(PIN) -c requirements/dev.txt --extra jobs -o requirements/runtime-cluster.txt
 	$(PIN) -c requirements/runtime.txt --extra cuda13 -o requirements/runtime-cuda13.txt
 	$(PIN) -c requirements/runtime-cluster.txt --extra jobs --extra cuda13 -o requirements/runtime-cluster-cuda13.txt
+
+pins-peers: $(DEV)  ## resolve the peers' environment anew
+	$(BIN)/uv pip compile benchmarks/peers/requirements.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-emit-find-links --upgrade --quiet -o benchmarks/peers/requirements.txt
 
 clean:  ## remove what was built, cached or drawn; keeps .venv
 	rm -rf build dist *.egg-info demo .benchmarks .pytest_cache .ruff_cache .hypothesis .jax_cache .import_linter_cache

@@ -7,6 +7,7 @@ gantry. DICOM positions are LPS (PS3.3 C.7.6.2.1.1); everything here is RAS+.
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -126,7 +127,17 @@ def _library(field: str) -> Any:
 def _told(path: Path, field: str) -> Iterator[None]:
     """Whatever the library raises on a broken file, as an error that names the plan's field."""
     # pydicom: InvalidDicomError is an Exception of its own; missing elements are AttributeErrors
-    broken = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError)
+    broken = (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RuntimeError,
+        struct.error,
+    )
     errors = _library(field).errors
     try:
         yield

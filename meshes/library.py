@@ -82,7 +82,10 @@ _UNITS = (
     ("_cm_per_v", "cm/V"),
     ("_per_k", "1/K"),
     ("_per_s", "1/s"),
-    ("_voltage_v", "V"),
+    ("voltage_v", "V"),
+    ("_mm", "mm"),
+    ("width_us", "us"),
+    ("frequency_hz", "Hz"),
     ("_current_a", "A"),
 )
 

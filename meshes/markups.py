@@ -138,7 +138,7 @@ def _name_of(markup: Mapping[str, Any], path: Path, count: int) -> str:
     if isinstance(markup.get("name"), str) and markup["name"]:
         return markup["name"]
     points = markup.get("controlPoints")
-    labels = [str(point.get("label", "")) for point in points if isinstance(point, dict)] if points else []
+    labels = [str(p.get("label", "")) for p in points if isinstance(p, dict)] if isinstance(points, list) else []
     stems = {label.rpartition("-")[0] for label in labels}
     if len(stems) == 1 and "" not in stems:
         return stems.pop()

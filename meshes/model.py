@@ -69,7 +69,9 @@ Positive = Annotated[float, Field(gt=0), BeforeValidator(_plain_number)]
 NotNegative = Annotated[float, Field(ge=0), BeforeValidator(_plain_number)]
 Vector = tuple[Number, Number, Number]
 Size = tuple[Positive, Positive, Positive]
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\s/\\]([^/\\]*[^\s/\\])?$")]
+LONGEST = 80
+"""Characters of a name."""
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"^[^\s/\\]([^/\\]*[^\s/\\])?$")]
 """A name that can stand in a path, a table and a legend: no slashes, no blanks at its ends."""
 
 
@@ -115,7 +117,7 @@ def problems_of(error: ValidationError, data: Any) -> list[Problem]:
 
 def _problem(details: ErrorDetails, data: Any) -> Problem:
     kind, context = details["type"], details.get("ctx", {})
-    path = _path(details["loc"], data, missing=kind == "missing")
+    path = _path(details["loc"], data, missing=kind in ("missing", "too_short"))
     if kind == "porefield":
         return Problem(_join(path, context["field"]), context["expected"], context["got"])
     got = "nothing" if kind == "missing" else shown(details["input"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -100,7 +101,7 @@ def check_in_tissue(electrodes: Sequence[Conductor], grid: VoxelGrid, air: NDArr
     for settings in electrodes:
         solid = settings.solid
         if isinstance(solid, Wire):
-            problem, share = _check_wire(settings.field, solid, grid, air)
+            problem, share = _check_wire(settings, solid, grid, air)
             if share > 0 and problem is None:
                 text = f"{share:.0%} of the exposed length of {settings.name} lies outside the tissue"
                 notes.append(Note("electrode_partly_outside", text, warning=True))
@@ -115,18 +116,20 @@ def check_in_tissue(electrodes: Sequence[Conductor], grid: VoxelGrid, air: NDArr
     return notes
 
 
-def _check_wire(field: str, wire: Wire, grid: VoxelGrid, air: NDArray[np.bool_]) -> tuple[Problem | None, float]:
+def _check_wire(
+    settings: Conductor, wire: Wire, grid: VoxelGrid, air: NDArray[np.bool_]
+) -> tuple[Problem | None, float]:
     tip, direction = np.asarray(wire.pose.tip_mm), np.asarray(wire.pose.unit_direction)
     behind = np.concatenate([[0.0], np.linspace(wire.from_mm, wire.to_mm, 201)])
     inside, tissue = tissue_at(grid.to_local_mm(tip - behind[:, None] * direction), grid, air)
-    share, shown = 1 - float(tissue[1:].mean()), _point(wire.pose.tip_mm)
+    share, shown = 1 - float(tissue[1:].mean()), settings.told(_point(wire.pose.tip_mm))
     if not inside[0]:
-        return Problem(f"{field}.tip_mm", f"a point in the solved region, {_extent(grid)}", shown), share
+        return Problem(settings.place_field, f"a point in the solved region, {_extent(grid)}", shown), share
     if not tissue[0]:
-        return Problem(f"{field}.tip_mm", "a point in the body's tissue", f"{shown}, in air"), share
+        return Problem(settings.place_field, "a point in the body's tissue", f"{shown}, in air"), share
     if share > MAX_SHARE_OUTSIDE:
         expected = f"at least {1 - MAX_SHARE_OUTSIDE:.0%} of the exposed length in tissue"
-        got = f"{wire.to_mm - wire.from_mm:g}, {share:.0%} of it outside"
+        got = settings.told(f"{wire.to_mm - wire.from_mm:g}") + f", {share:.0%} of it outside"
         return Problem(wire.extent_field, expected, got), share
     return None, share
 
@@ -142,11 +145,15 @@ def _check_plate(settings: Conductor, plate: PlateSettings, grid: VoxelGrid, air
     inside, tissue = tissue_at(shell @ np.asarray(metal.axes) + np.asarray(metal.centre_m) * 1e3, grid, air)
     if not inside.any():
         return Problem(
-            f"{settings.field}.centre_mm", f"a plate in the solved region, {_extent(grid)}", _point(plate.centre_mm)
+            settings.place_field,
+            f"a plate in the solved region, {_extent(grid)}",
+            settings.told(_point(plate.centre_mm)),
         )
     if not tissue.any():
         return Problem(
-            f"{settings.field}.centre_mm", "a plate that touches tissue", f"{_point(plate.centre_mm)}, all in air"
+            settings.place_field,
+            "a plate that touches tissue",
+            settings.told(_point(plate.centre_mm)) + ", all in air",
         )
     return None
 
@@ -158,13 +165,9 @@ def _check_tube(settings: Conductor, tube: TubeSettings, grid: VoxelGrid, air: N
     reach = max(grid.kernel_grid.spacing_m)
     near = np.abs(metal.distance_m(centres)) <= reach
     if not near.any():
-        return Problem(
-            f"{settings.field}.centre_mm", f"a tube in the solved region, {_extent(grid)}", _point(tube.centre_mm)
-        )
+        return Problem(settings.place_field, f"a tube in the solved region, {_extent(grid)}", _point(tube.centre_mm))
     if air[box][near].all():
-        return Problem(
-            f"{settings.field}.centre_mm", "a tube that touches tissue", f"{_point(tube.centre_mm)}, all in air"
-        )
+        return Problem(settings.place_field, "a tube that touches tissue", f"{_point(tube.centre_mm)}, all in air")
     return None
 
 
@@ -186,6 +189,7 @@ def check_apart(electrodes: Sequence[Conductor], placed: Sequence[Electrode], sp
     """
     problems: list[Problem] = []
     notes: list[Note] = []
+    within: defaultdict[str, list[float]] = defaultdict(list)
     for (i, one), (j, other) in itertools.combinations(enumerate(placed), 2):
         names = f"{electrodes[i].name} and {electrodes[j].name}"
         gap = gap_mm(one, other)
@@ -198,14 +202,23 @@ def check_apart(electrodes: Sequence[Conductor], placed: Sequence[Electrode], sp
             got = "the metal of one inside the shaft of the other"
             problems.append(Problem(electrodes[j].field.rpartition(".")[0], expected, got))
         elif gap < CLOSE_VOXELS * spacing_mm:
-            voxels = f"{gap / spacing_mm:.2g} voxels"
-            text = (
-                f"{names} are {gap:.2g} mm apart, {voxels}: the current between them may be several per cent too high"
-            )
-            notes.append(Note("electrodes_close", text, warning=True))
+            if electrodes[i].member and electrodes[i].field == electrodes[j].field:
+                within[electrodes[i].name.rpartition(".")[0]].append(gap)
+            else:
+                notes.append(_close(f"{names} are", gap, spacing_mm))
     if problems:
         raise GeometryError(problems)
-    return notes
+    devices = [
+        _close(f"{name}: {len(gaps)} of its pairs are as little as", min(gaps), spacing_mm)
+        for name, gaps in within.items()
+    ]
+    return notes + devices
+
+
+def _close(who: str, gap: float, spacing_mm: float) -> Note:
+    voxels = f"{gap / spacing_mm:.2g} voxels"
+    text = f"{who} {gap:.2g} mm apart, {voxels}: the current between them may be several per cent too high"
+    return Note("electrodes_close", text, warning=True)
 
 
 def gap_mm(one: Electrode, other: Electrode) -> float:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import yaml
 from pydantic import (
+    ConfigDict,
     Discriminator,
     Field,
     PrivateAttr,
@@ -24,6 +25,7 @@ from pydantic import (
 
 from .conductors import Conductor, conductors
 from .errors import PlanError, one_of
+from .generators import choose_generator, load_generators
 from .markups import MarkupsFiles
 from .model import Model, Name, Positive, problems_of, refuse, shown
 from .plan_anatomy import Anatomy, GridSettings
@@ -34,7 +36,9 @@ from .plan_electrodes import (
     Pulse,
     SolverSettings,
 )
+from .plan_protocols import ProtocolSettings
 from .plan_tissues import SheetSettings, TissueOverride
+from .trains import Train, Wiring
 
 DEFAULT_THRESHOLDS_V_PER_CM = (400.0, 500.0, 600.0, 700.0, 800.0, 1000.0)
 
@@ -44,8 +48,20 @@ GeneratorChoice = Annotated[
 ]
 
 
+MOST_OF_DEVICES = 500
+"""Needles and plates of all devices: 70 hexagonal electrodes, where clinics have one."""
+
+
+def _pulses_or_protocol(schema: dict[str, Any]) -> None:
+    """A plan states its pulses, or a protocol."""
+    schema["properties"]["pulses"].pop("default")
+    schema["oneOf"] = [{"required": ["pulses"]}, {"required": ["protocol"]}]
+
+
 class Plan(Model):
     """One treatment plan."""
+
+    model_config = ConfigDict(json_schema_extra=_pulses_or_protocol)
 
     title: str = Field(default="", description="One line for the report.")
     description: str = Field(default="", description="Anything the reader should know.")
@@ -57,7 +73,10 @@ class Plan(Model):
     )
     sheets: tuple[SheetSettings, ...] = Field(default=(), description="Thin resistive layers between tissues.")
     electrodes: tuple[ElectrodeSettings, ...] = Field(min_length=1, description="All conductors in the patient.")
-    pulses: tuple[Pulse, ...] = Field(min_length=1, description="Pulse trains, delivered one after another.")
+    pulses: tuple[Pulse, ...] = Field(
+        default=(), min_length=1, description="Pulse trains, delivered one after another; or give a protocol."
+    )
+    protocol: ProtocolSettings | None = Field(default=None, description="Instead of pulses: what stands for them.")
     targets: tuple[Name, ...] = Field(
         default=(), description="Structures to cover: added shapes, labels or tissues, by name."
     )
@@ -87,8 +106,28 @@ class Plan(Model):
 
     @property
     def conductors(self) -> list[Conductor]:
-        """All electrodes that pulses can name, the bands of probes among them."""
+        """All electrodes that pulses can name, the bands of probes and the needles of devices among them."""
         return conductors(self.electrodes)
+
+    @property
+    def trains(self) -> tuple[Train, ...]:
+        """Its pulse trains with the names of conductors only: the pulses, or what the protocol stands for."""
+        wiring = Wiring(self.electrodes)
+        if self.protocol is None:
+            return tuple(wiring.spelled_out(pulse) for pulse in self.pulses)
+        known = not isinstance(self.generator, str) or self.generator in load_generators()
+        # a name that the library lacks is refused with the scene, as those of tissues are
+        return tuple(wiring.trains(self.protocol, choose_generator(self.generator) if known else None))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pulses_are_there(cls, data: Any) -> Any:
+        """Without a protocol their lack is told with all else that is wrong; a plan written out has none beside one."""
+        if not isinstance(data, Mapping):
+            return data
+        if data.get("protocol") is None:
+            return data if "pulses" in data else {**data, "pulses": ()}
+        return data if data.get("pulses", ()) else {k: v for k, v in data.items() if k != "pulses"}
 
     @model_validator(mode="after")
     def _names_agree(self) -> Plan:
@@ -96,21 +135,22 @@ class Plan(Model):
         for i, electrode in enumerate(self.electrodes):
             bands = electrode.probe.bands if electrode.probe is not None else ()
             named += [(f"electrodes[{i}].probe.bands[{j}].name", band.name) for j, band in enumerate(bands)]
-        for i, (field, name) in enumerate(named):
-            if name in [earlier for _, earlier in named[:i]]:
+        self._check_number_of_conductors()
+        wiring = Wiring(self.electrodes)
+        inside = {n for e in self.electrodes if e.device is not None for n in wiring.members(e.name) if n != e.name}
+        taken = inside | set(wiring.groups)
+        for field, name in named:
+            if name in taken:
                 refuse(field, "a name that no other electrode has", name)
-        names = [conductor.name for conductor in self.conductors]
-        if len(names) < 2:
-            refuse("electrodes", "at least 2 of them", str(len(names)))
+            taken.add(name)
+        if len(wiring.conductors) < 2:
+            refuse("electrodes", "at least 2 of them", str(len(wiring.conductors)))
+        if self.protocol is not None and self.pulses:
+            refuse("protocol", "pulses or a protocol", "both")
         for i, pulse in enumerate(self.pulses):
-            for side in ("anode", "cathode"):
-                for j, name in enumerate(getattr(pulse, side)):
-                    if name not in names:
-                        refuse(
-                            f"pulses[{i}].{side}[{j}]",
-                            f"an electrode, {one_of(names, name)}",
-                            name,
-                        )
+            _check_names(pulse, f"pulses[{i}]", wiring)
+        if self.protocol is not None:
+            _ = self.trains  # refuses what it can't be applied to
         pairs = [frozenset(sheet.between) for sheet in self.sheets]
         for i, pair in enumerate(pairs):
             if pair in pairs[:i]:
@@ -119,6 +159,24 @@ class Plan(Model):
         if repeated:
             refuse("targets", "each name once", ", ".join(repeated))
         return self
+
+    def _check_number_of_conductors(self) -> None:
+        count = sum(len(e.device.layout.parts) for e in self.electrodes if e.device is not None)
+        if count > MOST_OF_DEVICES:
+            refuse("electrodes", f"at most {MOST_OF_DEVICES} needles and plates of devices", str(count))
+
+
+def _check_names(pulse: Pulse, field: str, wiring: Wiring) -> None:
+    """Refuse a pulse of conductors and groups that are not there, or that are in it twice."""
+    seen: set[str] = set()
+    for side in ("anode", "cathode"):
+        for j, name in enumerate(getattr(pulse, side)):
+            if name not in wiring.known:
+                refuse(f"{field}.{side}[{j}]", f"an electrode, {one_of(wiring.names, name)}", name)
+            members = wiring.members(name)
+            if seen & set(members):
+                refuse(f"{field}.{side}[{j}]", "each conductor once in a pulse, those of groups among them", name)
+            seen |= set(members)
 
 
 def load_plan(source: Path | str | Mapping[str, Any], *, markups: bool = True) -> Plan:

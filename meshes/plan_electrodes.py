@@ -7,6 +7,7 @@ import math
 from pydantic import Field, model_validator
 
 from .model import (
+    LONGEST,
     Model,
     Name,
     NotNegative,
@@ -16,6 +17,7 @@ from .model import (
     exactly_one,
     refuse,
 )
+from .plan_devices import DeviceSettings
 from .plan_needles import NeedleSettings, ProbeSettings
 from .shapes import orthonormal
 
@@ -67,20 +69,28 @@ class TubeSettings(Model):
 
 
 class ElectrodeSettings(Model):
-    """One conductor: a needle, a plate or a tube; or a probe, whose bands are electrodes."""
+    """One conductor: a needle, a plate or a tube; or several: a probe's bands, the needles or plates of a device."""
 
-    name: Name = Field(description="Name used by the pulses; they call a probe's electrodes by the names of its bands.")
+    name: Name = Field(
+        description="Name used by the pulses; they call a probe's electrodes by the names of its bands, and those of a "
+        "device by this name, a dot and theirs, such as hex.centre."
+    )
     needle: NeedleSettings | None = Field(default=None, description="A needle.")
     probe: ProbeSettings | None = Field(default=None, description="A needle with several electrodes on one shaft.")
     plate: PlateSettings | None = Field(default=None, description="A plate.")
     tube: TubeSettings | None = Field(default=None, description="A solid or hollow cylinder.")
+    device: DeviceSettings | None = Field(default=None, description="A device of the electrode library.")
     contact_resistance_ohm_cm2: NotNegative = Field(
         default=0.0, description="Between its metal and the tissue, of a unit of area, ohm cm2."
     )
 
     @model_validator(mode="after")
     def _one_kind(self) -> ElectrodeSettings:
-        exactly_one(self, ("needle", "probe", "plate", "tube"))
+        exactly_one(self, ("needle", "probe", "plate", "tube", "device"))
+        if self.device is not None:
+            longest = max(len(part.name) for part in self.device.layout.parts)
+            if len(self.name) > LONGEST - 1 - longest:
+                refuse("name", f"at most {LONGEST - 1 - longest} characters, for its conductors' names", self.name)
         return self
 
 
@@ -128,6 +138,10 @@ class GeneratorSettings(Model):
     name: Name | None = Field(default=None, description="Name in reports.")
     max_voltage_v: Positive = Field(description="Largest voltage it delivers, V.")
     max_current_a: Positive = Field(description="Largest current it delivers, A.")
+    max_width_us: Positive | None = Field(default=None, description="Longest pulse it delivers, microseconds.")
+    max_count: int | None = Field(default=None, ge=1, description="Most pulses of one train.")
+    max_frequency_hz: Positive | None = Field(default=None, description="Highest repetition frequency, Hz.")
+    channels: int | None = Field(default=None, ge=1, description="Conductors that can be connected, each switched.")
 
 
 class SolverSettings(Model):

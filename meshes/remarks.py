@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from .generators import Generator
 from .notes import Note
 from .plan import Plan
+from .remarks_devices import remarks_on_devices
 from .tissues import Tissue
 
 
@@ -27,6 +28,7 @@ def remarks(
         *_absent(plan, structures),
         *_idle(plan),
         *_over_limit(plan, generator),
+        *remarks_on_devices(plan, generator),
     ]
 
 
@@ -62,7 +64,7 @@ def _absent(plan: Plan, structures: Collection[str]) -> list[Note]:
 
 
 def _idle(plan: Plan) -> list[Note]:
-    used = {name for pulse in plan.pulses for name in (*pulse.anode, *pulse.cathode)}
+    used = {name for train in plan.trains for name in (*train.pulse.anode, *train.pulse.cathode)}
     return [
         Note("electrode_not_pulsed", f"electrode {electrode.name} is in no pulse: it floats throughout")
         for electrode in plan.conductors

@@ -45,6 +45,7 @@ class PulseSetup:
         voltage_v, current_a: what the plan prescribes; the other one is None.
         potentials_v: in the order of the scene's electrodes: anodes at voltage_v (at PROBE_V where the current is
             prescribed), cathodes at 0, None floats.
+        spacing_mm: between anodes and cathodes, of the trains of a protocol.
     """
 
     name: str
@@ -56,6 +57,7 @@ class PulseSetup:
     frequency_hz: float
     potentials_v: tuple[float | None, ...]
     current_a: float | None = None
+    spacing_mm: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +166,7 @@ class SceneBuilder:
         if plan.grid != self._plan.grid or not _same_source(plan, self._plan):
             where: dict[str, Any] = {"base_dir": self._base_dir, "anatomy": self._anatomy}
             return SceneBuilder(plan, **where, most_voxels=self._most_voxels).build(plan)
-        check_memory(self._grid, len(plan.pulses), "grid.spacing_mm")
+        check_memory(self._grid, len(plan.trains), "grid.spacing_mm")
         if self._codes is None:
             self._codes = self._source.on_grid(self._grid, plan.grid.resampling)
             self._ct_hu = self._source.ct_on_grid(self._grid)
@@ -259,9 +261,11 @@ def _structures(
 
 
 def _pulses(plan: Plan) -> tuple[PulseSetup, ...]:
-    names = [pulse.name or f"{'+'.join(pulse.anode)}-{'+'.join(pulse.cathode)}" for pulse in plan.pulses]
+    trains, conductors = plan.trains, [conductor.name for conductor in plan.conductors]
+    names = [t.pulse.name or f"{'+'.join(t.pulse.anode)}-{'+'.join(t.pulse.cathode)}" for t in trains]
     setups: list[PulseSetup] = []
-    for i, pulse in enumerate(plan.pulses):
+    for i, train in enumerate(trains):
+        pulse = train.pulse
         earlier = names[:i].count(names[i])
         name = names[i] if not earlier else f"{names[i]} ({earlier + 1})"
         setups.append(
@@ -273,8 +277,9 @@ def _pulses(plan: Plan) -> tuple[PulseSetup, ...]:
                 pulse.count,
                 pulse.width_us,
                 pulse.frequency_hz,
-                tuple(_potential_v(pulse, conductor.name) for conductor in plan.conductors),
+                tuple(_potential_v(pulse, name) for name in conductors),
                 pulse.current_a,
+                train.spacing_mm,
             )
         )
     return tuple(setups)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.problem import Factors, Sheet
+from .conductors import conductors_of
 from .errors import GeometryError, Problem
 from .notes import Note
 from .plan import Plan
@@ -61,11 +62,11 @@ def _not_along(name: str, fibres: Fibres, grid: VoxelGrid, axis: int, turn_deg: 
 
 
 def contacts_ohm_m2(plan: Plan) -> tuple[float, ...] | None:
-    """Contact resistance of each conductor, the bands of a probe alike; None where there is none."""
+    """Contact resistance of each conductor, those of a probe or a device alike; None where there is none."""
     found: list[float] = []
     for settings in plan.electrodes:
-        bands = 1 if settings.probe is None else len(settings.probe.bands)
-        found += [settings.contact_resistance_ohm_cm2 * OHM_M2_PER_OHM_CM2] * bands
+        count = len(list(conductors_of(settings)))
+        found += [settings.contact_resistance_ohm_cm2 * OHM_M2_PER_OHM_CM2] * count
     return tuple(found) if any(found) else None
 
 

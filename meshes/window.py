@@ -71,14 +71,14 @@ def _check_within(plan: Plan, frame: Frame) -> None:
     for conductor in plan.conductors:
         solid = conductor.solid
         if isinstance(solid, Wire):
-            field, point, reach = f"{conductor.field}.tip_mm", solid.pose.tip_mm, 1e-6
+            point, reach = solid.pose.tip_mm, 1e-6
             low = high = frame.to_local_mm(np.asarray(point))
         else:
-            field, point, reach = f"{conductor.field}.centre_mm", solid.centre_mm, 0.5 * max(plan.grid.spacing_mm)
+            point, reach = solid.centre_mm, 0.5 * max(plan.grid.spacing_mm)
             low, high = metal_bounds_mm(conductor, frame)
         if (high < -reach).any() or (low > frame.extent_mm + reach).any():
-            got = "(" + ", ".join(f"{v:g}" for v in point) + ")"
-            problem = Problem(field, f"a point within the anatomy, {extent(frame)}", got)
+            got = conductor.told("(" + ", ".join(f"{v:g}" for v in point) + ")")
+            problem = Problem(conductor.place_field, f"a point within the anatomy, {extent(frame)}", got)
             problems += [problem] if problem not in problems else []
     if problems:
         raise GeometryError(problems)

@@ -17,6 +17,7 @@ import typer
 
 from .environment import configure_numerics
 from .export_cli import export, markups
+from .library_cli import electrodes, protocols
 from .robustness_cli import EXIT_CODES_HELP as ROBUSTNESS_EXIT_CODES
 from .robustness_cli import robustness
 from .serve_cli import EXIT_CODES_HELP as SERVICE_EXIT_CODES
@@ -45,6 +46,8 @@ app.command(epilog=EXIT_CODES_HELP)(export)
 app.command(epilog=EXIT_CODES_HELP)(markups)
 app.command(epilog=ROBUSTNESS_EXIT_CODES)(robustness)
 app.command(epilog=SERVICE_EXIT_CODES)(serve)
+app.command()(electrodes)
+app.command()(protocols)
 
 
 class Device(StrEnum):

@@ -13,7 +13,7 @@ from ..kernels.field import estimate_bytes
 from ..meshes.plan import Plan
 from ..meshes.scene import Scene, build_scene
 from .dataset import describe_electrode
-from .summarise import describe_fibres, describe_generator
+from .summarise import describe_devices, describe_fibres, describe_generator
 from .summary import GridSummary, NoteSummary
 
 
@@ -54,6 +54,7 @@ class PulseDescription(_Part):
     count: int
     width_us: float
     frequency_hz: float
+    spacing_mm: float | None = None
 
 
 class PlanDescription(_Part):
@@ -67,6 +68,8 @@ class PlanDescription(_Part):
     electrodes: list[dict[str, Any]]
     pulses: list[PulseDescription]
     generator: dict[str, Any] | None
+    devices: list[dict[str, Any]]
+    protocol: dict[str, Any] | None
     notes: list[NoteSummary]
     warnings: list[str]
     provenance: dict[str, Any]
@@ -96,6 +99,8 @@ def describe_scene(scene: Scene) -> PlanDescription:
         electrodes=[describe_electrode(name, e, grid) for name, e in scene.electrodes.items()],
         pulses=_pulses(scene),
         generator=describe_generator(scene.generator),
+        devices=describe_devices(scene.plan),
+        protocol=None if scene.plan.protocol is None else scene.plan.protocol.describe(),
         notes=[NoteSummary(kind=note.kind, message=note.message) for note in scene.notes],
         warnings=[note.message for note in scene.notes if note.warning],
         provenance=dict(scene.provenance),
@@ -141,6 +146,7 @@ def _pulses(scene: Scene) -> list[PulseDescription]:
             count=pulse.count,
             width_us=pulse.width_us,
             frequency_hz=pulse.frequency_hz,
+            spacing_mm=pulse.spacing_mm,
         )
         for pulse in scene.pulses
     ]

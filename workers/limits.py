@@ -17,7 +17,7 @@ from ..meshes.generators import Generator
 from ..meshes.scene import PulseSetup
 
 CURRENT_ACCURACY = 0.01
-"""Relative difference from the current limit at which the search ends."""
+"""How far below the current limit the search may end: what it finds has to fit."""
 MOST_SOLVES = 5
 SEARCH_TOLERANCE = 1e-4
 """Relative residual of the search's solves: far finer than CURRENT_ACCURACY."""
@@ -49,7 +49,8 @@ def voltage_at_current_limit(
     current_of: Callable[[Solution], float],
     resolve: Resolve,
 ) -> float | None:
-    """Voltage (V) at which the pulse draws the generator's largest current to within 1 %; at most its largest voltage.
+    """Voltage (V) at which the pulse draws the generator's largest current or up to 1 % less; at most its largest
+    voltage.
 
     None when the search does not end (a solve that does not converge, a current that does not follow the voltage).
     """
@@ -64,9 +65,9 @@ def voltage_at_current_limit(
         if not solution.converged or current_a <= 0:
             return None
         points.append((guess_v, current_a))
-        if abs(current_a / limit_a - 1) <= CURRENT_ACCURACY:
+        if -CURRENT_ACCURACY <= current_a / limit_a - 1 <= SEARCH_TOLERANCE:
             return min(guess_v, generator.max_voltage_v)
-        guess_v = _log_secant(points[-2], points[-1], limit_a)
+        guess_v = _log_secant(points[-2], points[-1], limit_a * (1 - 0.5 * CURRENT_ACCURACY))
     return None
 
 

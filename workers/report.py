@@ -21,6 +21,7 @@ from .figures_electrodes import NEAR_MM
 from .figures_style import png
 from .report_certificate import certificate
 from .report_data import Result, read_result
+from .report_devices import devices_table, protocol_table
 from .report_format import Html, exact, number, table, text
 from .report_page import page, picture, section
 from .report_planes import is_oblique
@@ -130,7 +131,8 @@ def measures(result: Result) -> Html:
     if not result.converged:
         words = "<p>Not given, because the solve did not converge.</p>"
         return section("Currents, volumes and structures", words)
-    electric = section("Currents and generator", currents_table(result), _generator(result))
+    tables = (currents_table(result), protocol_table(result) or "", devices_table(result) or "")
+    electric = section("Currents and generator", *tables, _generator(result))
     spared = section("Structures to spare", avoided_table(result)) if result.avoided else ""
     return Html(
         electric + spared + section("Volumes", targets_table(result) if result.targets else "", volumes_table(result))
@@ -145,6 +147,9 @@ def _generator(result: Result) -> Html:
     unsure = " <b>These limits are unverified.</b>" if generator.get("verified") is False else ""
     note = f" {text(generator.get('note'))}" if generator.get("note") else ""
     limits = f"{exact(generator.get('max_voltage_v'))} V and {exact(generator.get('max_current_a'))} A"
+    units = (("max_width_us", "\N{MICRO SIGN}s"), ("max_count", "pulses"), ("max_frequency_hz", "Hz"))
+    stated = generator.get("limits") or {}
+    limits += "".join(f", {exact(stated[q])} {unit}" for q, unit in (*units, ("channels", "channels")) if q in stated)
     return Html(f"<p>{text(title)}: at most {limits} (source: {text(generator.get('source'))}).{unsure}{note}</p>")
 
 

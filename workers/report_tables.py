@@ -131,10 +131,12 @@ def pulse_title(pulse: Mapping[str, Any]) -> Html:
     """The pulse's name, and from where to where it flows unless the name says so."""
     name = str(pulse.get("name", ""))
     anodes, cathodes = ([str(e) for e in pulse.get(side) or ()] for side in ("anodes", "cathodes"))
+    spacing = finite(pulse.get("spacing_mm"))
+    apart = "" if spacing is None else f"<br><small>{text(f'{spacing:.3g} mm')} apart</small>"
     if name.startswith(f"{'+'.join(anodes)}-{'+'.join(cathodes)}"):
-        return Html(text(name))
+        return Html(text(name) + apart)
     path = f"{' + '.join(anodes)} \N{RIGHTWARDS ARROW} {' + '.join(cathodes)}"
-    return Html(f"{text(name)}<br><small>{text(path)}</small>")
+    return Html(f"{text(name)}<br><small>{text(path)}</small>{apart}")
 
 
 def voltage(result: Result, index: int, pulse: Mapping[str, Any]) -> Html:
@@ -197,10 +199,15 @@ def tissues_table(result: Result) -> Html:
         for index, value in enumerate(tissue_values(entry)):
             tissue = text(spoken(entry.get("name", "")) + law) if index == 0 else ""
             quantity = QUANTITIES.get(str(value["name"]), _without_unit(str(value["name"])))
-            unit = text(value.get("unit")) if value.get("unit") else ""
-            rows.append((Html(tissue), quantity, _value(value), Html(unit), _status(value), _source(value)))
+            rows.append((Html(tissue), quantity, *provenance_cells(value)))
             classes.append(" ".join(("first",) * (index == 0) + ("doubt",) * (not value.get("verified"))))
     return table("Tissues as solved", heads, rows, words=(0, 1, 3, 4, 5), classes=classes)
+
+
+def provenance_cells(value: Mapping[str, Any]) -> tuple[Html, Html, Html, Html]:
+    """A value, its unit, whether it is verified, and its source."""
+    unit = text(value.get("unit")) if value.get("unit") else ""
+    return _value(value), Html(unit), _status(value), _source(value)
 
 
 def series_table(result: Result) -> Html | None:

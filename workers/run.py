@@ -134,7 +134,7 @@ def run_plan(
     own = (0.0, OWN_SHARE if plan.solver.check_grid else 1.0)
     control = RunControl(on_progress, cancelled, own)
     timings_s: dict[str, float] = {}
-    control.tell(RunProgress("prepare", pulses=len(plan.pulses)))
+    control.tell(RunProgress("prepare", pulses=len(plan.trains)))
     with _timed(timings_s, "scene"):
         builder = SceneBuilder(plan, base_dir=base_dir, anatomy=anatomy, most_voxels=most_voxels)
         scene = builder.build(plan)

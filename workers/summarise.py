@@ -13,6 +13,7 @@ from typing import Any
 from ..kernels.sampling import FieldSamples
 from ..kernels.solution import Solution, SolveStatus
 from ..meshes.generators import Generator
+from ..meshes.plan import Plan
 from ..meshes.plan_tissues import OHM_M2_PER_OHM_CM2
 from ..meshes.scene import Scene
 from ..meshes.tissues import Tissue
@@ -69,6 +70,8 @@ def summarise(
             for sheet in scene.sheets
         ],
         generator=describe_generator(scene.generator),
+        devices=describe_devices(scene.plan),
+        protocol=None if scene.plan.protocol is None else scene.plan.protocol.describe(),
         grid=GridSummary(
             shape=(nx, ny, nz), spacing_mm=grid.spacing_mm, voxels=prod(grid.shape), affine=grid.affine.tolist()
         ),
@@ -94,6 +97,7 @@ def summarise_pulse(scene: Scene, index: int, solution: Solution, fitting_v: flo
         count=pulse.count,
         width_us=pulse.width_us,
         frequency_hz=pulse.frequency_hz,
+        spacing_mm=pulse.spacing_mm,
         currents_a={name: finite(a) for name, a in currents.items()},
         electrode_potentials_v={name: finite(v) for name, v in potentials.items()},
         generator_current_a=finite(drawn_a),
@@ -218,10 +222,16 @@ def describe_generator(generator: Generator | None) -> dict[str, Any] | None:
         "title": generator.title,
         "max_voltage_v": generator.max_voltage_v,
         "max_current_a": generator.max_current_a,
+        "limits": dict(generator.limits),
         "source": generator.source,
         "verified": generator.verified,
         "note": generator.note,
     }
+
+
+def describe_devices(plan: Plan) -> list[dict[str, Any]]:
+    """The plan's electrodes from the library, for JSON."""
+    return [{"name": e.name, **e.device.describe()} for e in plan.electrodes if e.device is not None]
 
 
 @functools.cache

@@ -55,6 +55,9 @@ class PulseSummary(_Part):
     count: int | None
     width_us: float | None
     frequency_hz: float | None
+    spacing_mm: float | None = Field(
+        default=None, description="between anodes and cathodes, where a protocol makes the pulse; else null"
+    )
     currents_a: dict[str, float | None] = Field(description="out of each electrode into the tissue, A")
     electrode_potentials_v: dict[str, float | None] = Field(description="floating electrodes included")
     generator_current_a: float | None = Field(description="what the generator delivers: the sum over the anodes, A")
@@ -64,8 +67,8 @@ class PulseSummary(_Part):
         default=None, description="mean over each electrode's contact resistance; null where the plan has none"
     )
     voltage_at_current_limit_v: float | None = Field(
-        description="only where the current limit is exceeded: the voltage at which the same pulse draws the limit, "
-        "found by solving again to within 1 % in current; at most the generator's voltage limit"
+        description="only where the current limit is exceeded: the voltage at which the same pulse draws the limit or "
+        "up to 1 % less, found by solving again; at most the generator's voltage limit"
     )
     solver: SolverCertificate
 
@@ -209,6 +212,12 @@ class RunSummary(_Part):
     contact_resistance_ohm_cm2: dict[str, float] = Field(default={}, description="of electrodes that have one")
     sheets: list[SheetSummary] = Field(default=[], description="resistive layers between tissues in the grid")
     generator: dict[str, Any] | None
+    devices: list[dict[str, Any]] = Field(
+        default=[], description="electrodes from the library: pose, and each number with its source and status"
+    )
+    protocol: dict[str, Any] | None = Field(
+        default=None, description="what stands for the pulses: each number with its source and status"
+    )
     grid: GridSummary
     grid_check: GridCheck | None = Field(
         default=None, description="null: nobody asked for it, and the discretisation error of this result is unknown"

@@ -63,6 +63,14 @@ def test_fibres_contacts_and_sheets_are_understood(blocks: dict[str, str]) -> No
     assert "sheet_absent" in {note.kind for note in scene.notes}
 
 
+def test_a_device_and_a_protocol_are_understood(blocks: dict[str, str]) -> None:
+    plan, more = yaml.safe_load(blocks["plan.yaml"]), yaml.safe_load(blocks["device.yaml"])
+    del plan["pulses"]
+    scene = build_scene(load_plan(plan | more | {"grid": {"spacing_mm": 2.0}}))
+    assert len(scene.electrodes) == 7
+    assert [(pulse.voltage_v, pulse.count, pulse.width_us) for pulse in scene.pulses] == [(730, 8, 100)] * 12
+
+
 @pytest.mark.slow
 def test_the_sweep_runs(blocks: dict[str, str], folder: Path) -> None:
     (folder / "sweep.yaml").write_text(blocks["sweep.yaml"], encoding="utf-8")

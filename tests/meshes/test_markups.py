@@ -143,6 +143,7 @@ BAD: dict[str, Any] = {
     "no label": ({"fiducials": {**FILE, "tip": "T", "entry": "e"}}, [POINTS], "fiducials.entry", "the label of"),
     "labels": ({"fiducials": {**FILE, "tip": "T", "entry": "E"}}, [POINTS] * 2, "fiducials.tip", "a label that one"),
     "no space": ({"line": {"points_mm": [TIP, ENTRY], "tip": "first"}}, [], "line.space", "LPS or RAS"),
+    "no points": (BY_NAME, [{**L1, "controlPoints": 3}], "line.name", "a line of needles.mrk.json"),
     "no markups": (BY_NAME, [3], "line.path", "a markups file of 3D Slicer"),
     "not a table": ({"line": [1]}, [], "line", "a table of keys and values"),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...meshes.errors import PlanError, one_of
 from ...meshes.plan import Plan
+from ...meshes.plan_electrodes import ElectrodeSettings
 from ...meshes.scene import Scene
 from ...meshes.spreads import Quantity, Spread, conductivity_spread, threshold_spread
 from ...meshes.tissues import Tissue
@@ -74,7 +75,7 @@ def groups_of(factors: list[Factor]) -> list[str]:
 def _placement(settings: Robustness, plan: Plan) -> Iterator[Factor]:
     errors, each = settings.placement, settings.groups == "each"
     movers = ["all"] if errors.together else [electrode.name for electrode in plan.electrodes]
-    needles = {e.name for e in plan.electrodes if e.needle is not None or e.probe is not None}
+    needles = {e.name for e in plan.electrodes if e.plate is None and e.tube is None and not _lies_on_skin(e)}
     pushed = needles == {e.name for e in plan.electrodes}
     for name in movers:
         group = f"placement of {name}" if each and not errors.together else "placement"
@@ -87,6 +88,11 @@ def _placement(settings: Robustness, plan: Plan) -> Iterator[Factor]:
                 words = f"{what} by 0 +- {sd:g} {unit} (normal)"
                 normal = Distribution(normal=Normal(sd=sd))
                 yield Factor(f"electrodes.{name}.{path}", group, normal, words, "settings of this study", True)
+
+
+def _lies_on_skin(electrode: ElectrodeSettings) -> bool:
+    """Whether it is a device of plates, which nobody pushes in."""
+    return electrode.device is not None and electrode.device.layout.parts[0].size is not None
 
 
 def _tissues(settings: Robustness, scene: Scene, quantity: Quantity) -> Iterator[Factor]:

@@ -6,7 +6,9 @@ A path leads through the plan as its file has it: `pulses[0].voltage_v`, `electr
     electrodes.NAME.shift_mm.x|y|z      moved along a patient axis; NAME may be `*` (each) or `all` (as one body)
     electrodes.NAME.tilt_deg.x|y|z      turned about a patient axis through a needle's far end or a plate's or tube's
                                         middle; `all`: about the middle of all tips and centres
-    electrodes.NAME.depth_mm            a needle or probe, pushed along the direction of insertion
+    electrodes.NAME.depth_mm            a needle, probe or device, pushed along the direction of insertion
+    electrodes.NAME.device.set.NUMBER   of a device, over the library's
+    protocol.set.NUMBER                 of the protocol, over the library's
     tissues.NAME.conductivity.scale     all conductivities of the tissue's law, times this
     tissues.NAME.threshold_scale        both thresholds of the tissue, times this
     tissues.NAME.anisotropy.ratio       of a tissue that has fibres in the plan
@@ -23,9 +25,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy.spatial.transform import Rotation
 
 from ...meshes.errors import PlanError, one_of
+from ...meshes.model import problems_of
+from ...meshes.plan import load_plan
+from ...meshes.plan_devices import DeviceSettings
 from ...meshes.tissues import GENERIC_THRESHOLDS_V_PER_CM, load_tissues
 
 Table = dict[str, Any]
@@ -51,13 +57,15 @@ def apply_fields(plan: Table, values: Mapping[str, float]) -> None:
         PlanError: a path that leads nowhere.
     """
     for path in sorted(values, key=_rank):
+        if _moves(steps_of(path)):
+            keep_voltages(plan)
         set_field(plan, path, values[path])
 
 
 def set_field(plan: Table, path: str, value: float) -> None:
     """Set one field; see the module for paths."""
     steps = steps_of(path)
-    if steps[0] == "electrodes" and len(steps) >= 3 and steps[2] in MOVES:
+    if _moves(steps):
         move_electrodes(plan, path, steps, value)
     elif steps[0] == "tissues" and len(steps) >= 3:
         set_tissue(plan, path, steps, value)
@@ -65,6 +73,7 @@ def set_field(plan: Table, path: str, value: float) -> None:
         for shape in _select(plan, path, steps[:-1]):
             grow(shape, path, value)
     else:
+        _make_room(plan, path, steps)
         parents = _select(plan, path, steps[:-1])
         for parent in parents:
             _put(parent, path, steps[-1], value)
@@ -83,13 +92,46 @@ def expand(plan: Table, path: str) -> list[str]:
 
 def keeps_geometry(path: str) -> bool:
     """Whether a field leaves electrodes, anatomy and grid as they are: voltages, tissue values, limits."""
-    return steps_of(path)[0] in ("pulses", "tissues", "sheets", "avoid", "thresholds_v_per_cm", "generator", "solver")
+    return steps_of(path)[0] in (
+        "pulses",
+        "protocol",
+        "tissues",
+        "sheets",
+        "avoid",
+        "thresholds_v_per_cm",
+        "generator",
+        "solver",
+    )
 
 
 def keeps_field(path: str) -> bool:
     """Whether a field leaves the electric field as it is: thresholds and limits."""
     steps = steps_of(path)
     return steps[0] in ("avoid", "thresholds_v_per_cm") or steps[-1] in (*THRESHOLDS, THRESHOLD_SCALE)
+
+
+def _make_room(plan: Table, path: str, steps: Steps) -> None:
+    """A table for the numbers of devices and protocols that the plan leaves to the library."""
+    if len(steps) >= 3 and steps[-2] == "set" and (steps[0] == "protocol" or steps[-3] == "device"):
+        for owner in _select(plan, path, steps[:-2]):
+            owner.setdefault("set", {})
+
+
+def keep_voltages(plan: Table) -> None:
+    """A protocol as the pulses that it stands for: electrodes that end up elsewhere get the voltages that were planned.
+
+    Raises:
+        PlanError: the plan is not valid.
+    """
+    if plan.get("protocol") is None:
+        return
+    trains = load_plan(plan).trains
+    plan["pulses"] = [train.pulse.model_dump(mode="json", exclude_none=True) for train in trains]
+    del plan["protocol"]
+
+
+def _moves(steps: Steps) -> bool:
+    return steps[0] == "electrodes" and len(steps) >= 3 and steps[2] in MOVES
 
 
 # -- electrodes --------------------------------------------------------------------------------------------------------
@@ -120,16 +162,25 @@ def move_electrodes(plan: Table, path: str, steps: Steps, value: float) -> None:
 
 def _move(electrode: Table, turn: NDArray[np.float64], pivot: NDArray[np.float64], by: NDArray[np.float64]) -> None:
     solid = _solid(electrode)
+    if electrode.get("device"):  # its default depends on the direction, and would not turn with it
+        solid["across"] = list(_device(electrode).across_or_default)
     for point in ("tip_mm", "entry_mm", "centre_mm"):
         if solid.get(point) is not None:
             solid[point] = (turn @ (np.asarray(solid[point], float) - pivot) + pivot + by).tolist()
-    for direction in ("direction", "normal", "up", "axis"):
+    for direction in ("direction", "across", "normal", "up", "axis"):
         if solid.get(direction) is not None:
             solid[direction] = (turn @ np.asarray(solid[direction], float)).tolist()
 
 
 def _solid(electrode: Table) -> Table:
-    return electrode.get("needle") or electrode.get("probe") or electrode.get("plate") or electrode["tube"]
+    return next(electrode[kind] for kind in ("needle", "probe", "plate", "tube", "device") if electrode.get(kind))
+
+
+def _device(electrode: Table) -> DeviceSettings:
+    try:
+        return DeviceSettings.model_validate(electrode["device"])
+    except ValidationError as error:
+        raise PlanError(problems_of(error, electrode["device"])) from None
 
 
 def _tip(electrode: Table) -> NDArray[np.float64]:
@@ -138,6 +189,8 @@ def _tip(electrode: Table) -> NDArray[np.float64]:
 
 
 def _pivot(electrode: Table) -> NDArray[np.float64]:
+    if electrode.get("device"):
+        return _device(electrode).far_end_mm
     needle = electrode.get("needle") or electrode.get("probe")
     if needle is None:
         return _tip(electrode)
@@ -146,9 +199,11 @@ def _pivot(electrode: Table) -> NDArray[np.float64]:
 
 
 def _insertion(electrode: Table, path: str) -> NDArray[np.float64]:
+    if electrode.get("device"):
+        return _device(electrode).unit_direction
     needle = electrode.get("needle") or electrode.get("probe")
     if needle is None:
-        raise PlanError.of(path, "a needle or a probe", f"{electrode.get('name')}, which is none")
+        raise PlanError.of(path, "a needle, a probe or a device", f"{electrode.get('name')}, which is none")
     along = needle.get("direction")
     vector = np.asarray(along, float) if along is not None else _tip(electrode) - np.asarray(needle["entry_mm"], float)
     return vector / np.linalg.norm(vector)

@@ -1,0 +1,1 @@
+"""The picture of docs/electrodes.md: `python -m benchmarks.electrodes` writes it anew."""
