@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from porefield.kernels.field import solve_field
-from porefield.kernels.iteration import LaneGrid, Member
+from porefield.kernels.iteration import LaneGrid, Member, compiler_options
 from porefield.kernels.multigrid import build_levels, v_cycle
 from porefield.kernels.network import linearise
 from porefield.kernels.newton import network_state
@@ -22,7 +22,7 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Parts:
-    """Each part waits for its result; `for_*` give what it is called with, the potential being donated to a step."""
+    """Each part waits for its result; `for_*` give what it is called with, the potential and its state being donated to a step."""
 
     def __init__(self, problem: FieldProblem) -> None:
         driven = problem.potentials_v[0] or 0.0
@@ -31,7 +31,7 @@ class Parts:
             grid = LaneGrid(0, [Member(problem, None, 1e-7, 60)], None, "float32")
             level = grid.first
             guess, volts = level.from_guess(near.potential_v / 0.9, near.electrode_potentials_v)  # type: ignore[arg-type]
-            self.static, self.step = grid.static, grid.compiled_step()
+            self.static, self.step, self.begin = grid.static, grid.compiled_step(), grid.begin
             self.network = jax.device_put(grid.network)
             self.guess, self.volts = guess, jax.device_put(volts)
             self.phi = jax.device_put(guess)
@@ -43,13 +43,13 @@ class Parts:
         """The networks of all levels are made once; what is timed is the cycle."""
         state = network_state(self.network, self.phi, self.volts, levels=levels, kinds=self.kinds)
 
-        def networks(net: Any, state: Any) -> Any:
-            op = linearise(levels[0][0], net, state, jnp.dtype("float32"))
-            return build_levels(levels, op, state, net.spacing_m)
+        def networks(net: Any, phi: Any, state: Any) -> Any:
+            op = linearise(levels[0][0], net, phi, state, jnp.dtype("float32"))
+            defect = op.scale * state.residual.astype(jnp.float32)
+            return build_levels(levels, net, op, state), levels[0][0].extend(defect)
 
-        made = jax.jit(networks)(self.network, state)
-        defect = state.residual.astype(jnp.float32)
-        cycle = jax.jit(lambda nets, r: v_cycle(levels, nets, r))
+        made, defect = jax.jit(networks)(self.network, self.phi, state)
+        cycle = jax.jit(lambda nets, r: v_cycle(levels, nets, r), compiler_options=compiler_options())
         cycle(made, defect).block_until_ready()
         return lambda: cycle(made, defect)
 
@@ -62,9 +62,10 @@ class Parts:
         with jax.enable_x64(True):
             return jax.block_until_ready(self.compiled_cycle())
 
-    def newton_step(self, phi: Any) -> Any:
+    def newton_step(self, last: Any) -> Any:
         with jax.enable_x64(True):
-            return jax.block_until_ready(self.step(self.network, phi, self.volts, jnp.asarray(FORCING, jnp.float64)))
+            taken = (last.phi, last.volts, last.state, last.residual_norm, jnp.asarray(FORCING, jnp.float64))
+            return jax.block_until_ready(self.step(self.network, *taken))
 
     def for_evaluation(self) -> Call:
         return (), {}
@@ -74,4 +75,5 @@ class Parts:
 
     def for_newton_step(self) -> Call:
         with jax.enable_x64(True):
-            return (jax.device_put(self.guess.copy()),), {}
+            begun = self.begin(self.step, self.network, jax.device_put(self.guess.copy()), self.volts)
+            return (jax.block_until_ready(begun),), {}

@@ -269,6 +269,9 @@ def _mean_round_edges(voxels: Nodes, axis: int) -> Nodes:
         if b != axis:
             wider = np.empty([n + (c == b) for c, n in enumerate(voxels.shape)])
             np.add(voxels[_slice(b, None, -1)], voxels[_slice(b, 1, None)], out=wider[_slice(b, 1, -1)])
-            wider[_slice(b, None, 1)], wider[_slice(b, -1, None)] = voxels[_slice(b, None, 1)], voxels[_slice(b, -1, None)]
+            wider[_slice(b, None, 1)], wider[_slice(b, -1, None)] = (
+                voxels[_slice(b, None, 1)],
+                voxels[_slice(b, -1, None)],
+            )
             voxels = np.multiply(wider, 0.5, out=wider)
     return voxels

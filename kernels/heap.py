@@ -30,4 +30,5 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     wanted = {M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: KEPT_BYTES}
-    return all([mallopt(option, value) == 1 for option, value in wanted.items()])
+    taken = [mallopt(option, value) for option, value in wanted.items()]
+    return taken == [1] * len(wanted)

@@ -163,7 +163,9 @@ class LaneGrid:
             "floating": self.first.floating_count,
             "inner_dtype": inner_dtype,
         }
-        self.state: Any = blank_state(self.network, self.first.layout.n, len(self.first.problem.potentials_v), inner_dtype)
+        self.state: Any = blank_state(
+            self.network, self.first.layout.n, len(self.first.problem.potentials_v), inner_dtype
+        )
 
     def solve(self, step: CompiledStep, on_step: OnStep | None) -> None:
         """Newton on this grid until each member has its tolerance, its step limit or stagnates."""
@@ -228,7 +230,8 @@ class LaneGrid:
         network = jax.tree.map(shape_of, self.network)
         leaves, structure = jax.tree.flatten(network)
         key = (*self.static.values(), self.devices, structure, *((leaf.shape, str(leaf.dtype)) for leaf in leaves))
-        # one at a time: the compiler uses all cores, and writing the persistent cache beside another compilation crashed
+        # one at a time: the compiler uses all cores, and the persistent cache was written beside another compilation
+        # until a process crashed in it
         with _compiling:
             if key not in _compiled:
                 front = () if self.lanes is None else (self.lanes,)

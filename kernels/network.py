@@ -279,7 +279,8 @@ def linearise(lay: Layout, net: Network, phi: Nodes, state: State, dtype: jnp.dt
         root=root,
         scaled_edge=scaled_edge,
         drop=(drop[0], drop[1], drop[2]),
-        curvature=(2 * volume).astype(dtype) * state.slope.astype(dtype).at[net.part_cell].multiply(net.part_inverse.astype(dtype)),
+        curvature=(2 * volume).astype(dtype)
+        * state.slope.astype(dtype).at[net.part_cell].multiply(net.part_inverse.astype(dtype)),
         link_node=net.link_node,
         link_electrode=net.link_electrode,
         link_cell=net.link_cell,

@@ -140,12 +140,8 @@ def take_step(
     d_v, d_u, iterations = jax.lax.cond(jnp.isfinite(forcing), change, nothing)
     slope_at_0 = norm * slope(state.residual, r_u / scale, d_v, d_u, phi.dtype)
     d_u = d_u.astype(volts.dtype)
-    t, after, new_norm, imbalance = line_search(
-        lay, kinds, net, phi, volts, d_v, d_u, scale, slope_at_0 * scale, state
-    )
-    return StepResult(
-        phi + t * scale * d_v, volts + t * scale * d_u, after, new_norm, imbalance, iterations, t
-    )
+    t, after, new_norm, imbalance = line_search(lay, kinds, net, phi, volts, d_v, d_u, scale, slope_at_0 * scale, state)
+    return StepResult(phi + t * scale * d_v, volts + t * scale * d_u, after, new_norm, imbalance, iterations, t)
 
 
 def solve_linear(
@@ -157,7 +153,7 @@ def solve_linear(
     rhs: tuple[Nodes, Voltages],
     forcing: Float[Array, ""],
 ) -> tuple[Nodes, Voltages, Int[Array, ""]]:
-    """The Newton matrix's solution to a relative residual of `forcing` , and PCG's iterations."""
+    """The Newton matrix's solution to a relative residual of `forcing`, and PCG's iterations."""
     lay, dtype = levels[0][0], rhs[0].dtype
     op = linearise(lay, net, phi, state, dtype)
     scaled_rhs = barrier(lay.extend(op.scale * rhs[0])), rhs[1]
@@ -241,9 +237,9 @@ def line_search(
 ) -> tuple[Array, State, Array, Array]:
     """Step length t along scale x d, and there the state, the residual norm and the current imbalance.
 
-    `last` is a state of the same shapes. The slope g(t) = R(x + t d) . d of the convex energy rises from g(0) < 0. Accepted is the first t with
+    The slope g(t) = R(x + t d) . d of the convex energy rises from g(0) < 0. Accepted is the first t with
     |g(t)| <= FLAT_ENOUGH |g(0)|; between a t where g < 0 and one where g > 0 the next is the secant's, kept off the
-    ends.
+    ends. `last` is a state of the same shapes.
     """
 
     def at(t: Array) -> tuple[Array, Array, Array, State]:
@@ -259,7 +255,7 @@ def line_search(
         return g, norm, imbalance, carry(s, norm, last.sigma.dtype)
 
     def unfinished(c):
-        t, g, lo, g_lo, hi, g_hi, k, found = c
+        _, g, *_, k, _ = c
         flat = jnp.abs(g) <= FLAT_ENOUGH * jnp.abs(slope_at_0)
         return (k == 0) | (~flat & (k < MOST_SEARCH_STEPS))
 
@@ -284,7 +280,7 @@ def line_search(
 
 
 def blank_state(net: Network, nodes: int, electrodes: int, dtype: str) -> State:
-    """A state between steps that nothing is known of yet, as numpy arrays; with an axis of lanes where `net` has one."""
+    """A state between steps that nothing is known of yet, in numpy arrays; with an axis of lanes where `net` has it."""
     front = net.link_g_m.shape[:-1]
     of_nodes, links = np.zeros((*front, nodes), dtype), np.zeros(net.link_g_m.shape)
     split = None

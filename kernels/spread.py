@@ -51,4 +51,6 @@ def spread_steps(devices: int) -> Any:
         spread = jax.shard_map(own, mesh=mesh, in_specs=LANES, out_specs=LANES, check_vma=False)
         return spread(net, phi, volts, state, norm, forcing)
 
-    return jax.jit(steps, static_argnames=("levels", "kinds", "floating", "inner_dtype"), donate_argnames=("phi", "state"))
+    return jax.jit(
+        steps, static_argnames=("levels", "kinds", "floating", "inner_dtype"), donate_argnames=("phi", "state")
+    )

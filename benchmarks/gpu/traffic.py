@@ -18,28 +18,28 @@ from porefield.kernels.nested import MOST_GRIDS, SMALLEST_NESTED
 SINGLE, DOUBLE = 4, 8
 """Bytes."""
 
-PCG = SINGLE * (2 + 3 + 2 + 3 + 3 + 1)
-"""r.z; z + beta p; p.Ap; x + a p; r - a Ap; r.r."""
-MATRIX = SINGLE * (5 + 3 + 9 + 3)
-"""b from p and three drops; curvature b; rows from t, p, three edges, three drops; times free."""
-SMOOTHING_STEP = SINGLE * 8
-"""x, r, inverse, diagonal, three edges; the new x."""
-TRANSFERS = SINGLE * (7 + 3 + 2.625 + 4)
-"""Defect; restriction in three stages and its mask; prolongation in three stages; the corrected x."""
-V_CYCLE = SINGLE * 3 + SMOOTHING_STEP * (2 * SMOOTHING_STEPS - 1) + TRANSFERS
-"""The first step of smoothing starts from zero."""
-COARSEST = SINGLE * COARSEST_STEPS * (3 + 7 + 4)
-EVALUATE = (8 + 12 + 8 + 24) + 16 + (8 + 1 + 8) + (8 + 24 + 8) + (8 + 4 + 8)
-"""q and drops from phi and open edges; q made positive; sigma; rows; times free. Double precision."""
-LINEARISE = DOUBLE + (4 + 28 + 16 + 36 + 20) + 52 + 24
-"""Slope; edges, diagonal, drops and curvature in single precision; the finest level's arrays; sigma and leaks of the
-next."""
-LINE_SEARCH = 24 + EVALUATE + 24
-"""phi + t d; its residual; two reductions."""
-NEWTON_STEP = EVALUATE + LINEARISE + LINE_SEARCH + (12 + 12 + 24)
-"""And the right-hand side, the direction in double precision, the new potential."""
+PCG = SINGLE * (2 + 3 + 2 + 3 + 3 + 2)
+"""r.z; z + beta p; p.Ap; x + a p; r - a Ap; the norm of r times root."""
+MATRIX = SINGLE * (3 + 6 + 10)
+"""v = x / root; t from v, three drops and the curvature; rows from x, three edges, t, three drops and root."""
+SMOOTHING_STEP = SINGLE * 6
+"""x, r, three edges; the new x."""
+TRANSFERS = SINGLE * (7 + 2.625 + 2.625 + 4)
+"""Defect times root; restriction and prolongation in three stages; the corrected x."""
+V_CYCLE = SINGLE * 5 + SMOOTHING_STEP * SMOOTHING_STEPS + TRANSFERS
+"""The smoothing steps before the correction start from zero, and are one pass."""
+COARSEST = SINGLE * COARSEST_STEPS * (3 + 6 + 3)
+EVALUATE = 40 + 28 + 16 + 33 + 56 + 16 + 36 + 20 + 36
+"""Halos of phi and the open edges; q; q made positive; laws; sigma and slope; halo of sigma; rows; times free; what is
+kept in single precision. Double precision."""
+LINEARISE = 64 + 44 + 28 + 8 + 36 + 8 + 26
+"""Drops; edges; root and its halo; scaled edges; curvature; conductivity, leaks and free nodes of the next level."""
+LINE_SEARCH = 20 + EVALUATE + 20
+"""phi + t d; its state; two reductions."""
+NEWTON_STEP = LINEARISE + LINE_SEARCH + (12 + 12 + 20)
+"""And the scaled right-hand side, the direction, the new potential."""
 
-KERNELS_OF_A_LEVEL = 3 + 2 * SMOOTHING_STEPS + 3 + 3
+KERNELS_OF_A_LEVEL = 1 + SMOOTHING_STEPS + 1 + 4 + 5
 KERNELS_OF_COARSEST = 3 * COARSEST_STEPS
 KERNELS_OF_PCG = 12 + 6
 KERNELS_OF_A_STEP = 60
@@ -69,7 +69,7 @@ def solve_bytes(voxels: int, newton_steps: Sequence[int], cg_iterations: Sequenc
     total = 0.0
     for shape, steps, iterations in zip(nested_shapes(voxels), with_rest(newton_steps), cg_iterations, strict=True):
         nodes = nodes_of_levels(shape)
-        total += nodes[0] * NEWTON_STEP * steps + iteration_bytes(nodes) * iterations
+        total += nodes[0] * (EVALUATE + NEWTON_STEP * steps) + iteration_bytes(nodes) * iterations
     return total
 
 

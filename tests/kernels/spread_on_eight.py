@@ -1,7 +1,6 @@
 """Run by test_spread.py where the CPU is eight devices: eight problems on eight, on two and on one of them.
 
-Each device's program is the compiled step for its lanes, so the answers are bit for bit those of one device with as
-many lanes; those of other numbers of lanes agree within the solver's tolerance.
+The answers agree within the solver's tolerance.
 """
 
 from __future__ import annotations
