@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -35,6 +36,42 @@ class Confidence(StrEnum):
 
 
 @dataclass(frozen=True)
+class Range:
+    """What nearly all patients, animals and publications lie within: two standard deviations to either side.
+
+    Attributes:
+        low, high: in the unit of its value; low is above 0.
+        source, status, confidence, note: of the range, which need not be those of its value.
+    """
+
+    low: float
+    high: float
+    source: str
+    status: Status
+    confidence: Confidence
+    note: str = ""
+
+    @property
+    def verified(self) -> bool:
+        """As of a value."""
+        return _verified(self.status, self.confidence)
+
+    @property
+    def log_sd(self) -> float:
+        """Standard deviation of the value's logarithm, for which low and high are two of it off the middle."""
+        return 0.25 * math.log(self.high / self.low)
+
+    def scaled(self, factor: float, note: str) -> Range:
+        """The same relative to another value."""
+        return replace(self, low=self.low * factor, high=self.high * factor, note=note)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        kept = {"low": self.low, "high": self.high, "source": self.source, "status": self.status.value}
+        return kept | {"confidence": self.confidence.value, "verified": self.verified, "note": self.note}
+
+
+@dataclass(frozen=True)
 class Value:
     """One number of a library.
 
@@ -44,6 +81,7 @@ class Value:
         source: publication or database in words; 'plan' for a value of the plan.
         sd: standard deviation that the source gives, same unit.
         note: anything to know before relying on it.
+        range: within which it lies for nearly all patients; None where nobody says.
     """
 
     quantity: str
@@ -53,6 +91,7 @@ class Value:
     confidence: Confidence
     sd: float | None = None
     note: str = ""
+    range: Range | None = None
 
     @property
     def unit(self) -> str:
@@ -62,14 +101,19 @@ class Value:
     @property
     def verified(self) -> bool:
         """Found in its source, or set by the plan; see the header of data/tissues.yaml."""
-        if self.status in (Status.READ, Status.READ_ABSTRACT, Status.PLAN):
-            return True
-        return self.status in (Status.SECONDHAND, Status.COMPUTED) and self.confidence is Confidence.HIGH
+        return _verified(self.status, self.confidence)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         kept = {"value": self.value, "unit": self.unit, "source": self.source, "status": self.status.value}
-        return kept | {"confidence": self.confidence.value, "verified": self.verified, "sd": self.sd, "note": self.note}
+        kept |= {"confidence": self.confidence.value, "verified": self.verified, "sd": self.sd, "note": self.note}
+        return kept if self.range is None else kept | {"range": self.range.as_dict()}
+
+
+def _verified(status: Status, confidence: Confidence) -> bool:
+    if status in (Status.READ, Status.READ_ABSTRACT, Status.PLAN):
+        return True
+    return status in (Status.SECONDHAND, Status.COMPUTED) and confidence is Confidence.HIGH
 
 
 _UNITS = (
@@ -84,6 +128,7 @@ _UNITS = (
     ("_per_s", "1/s"),
     ("voltage_v", "V"),
     ("_mm", "mm"),
+    ("_um", "um"),
     ("width_us", "us"),
     ("frequency_hz", "Hz"),
     ("_current_a", "A"),
@@ -109,7 +154,14 @@ def read_value(quantity: str, entry: dict[str, Any] | None, sources: dict[str, s
         Confidence(entry["confidence"]),
         entry.get("sd"),
         entry.get("note", ""),
+        _read_range(entry["range"], sources) if "range" in entry else None,
     )
+
+
+def _read_range(entry: dict[str, Any], sources: dict[str, str]) -> Range:
+    low, high = (float(end) for end in entry["value"])
+    how = (Status(entry["status"]), Confidence(entry["confidence"]), entry.get("note", ""))
+    return Range(low, high, sources[entry["source"]], *how)
 
 
 def plan_value(quantity: str, value: float) -> Value:

@@ -11,8 +11,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ..kernels.conductivity import ConductivityLaw, check_monotonic
+from .errors import one_of
+from .layers import CONDUCTIVITY, THICKNESS, load_layers
+from .library import Value, plan_value
 from .model import Model, Name, NotNegative, Positive, Vector, exactly_one, refuse
 
+THRESHOLDS = ("reversible_v_per_cm", "irreversible_v_per_cm")
+RANGES = {"reversible_v_per_cm": "reversible_range_v_per_cm", "irreversible_v_per_cm": "irreversible_range_v_per_cm"}
+"""Where a plan states the range of a threshold."""
 V_PER_M = 100.0
 """V/m in 1 V/cm."""
 OHM_M2_PER_OHM_CM2 = 1e-4
@@ -170,7 +176,11 @@ class Anisotropy(Model):
     """
 
     along: Vector = Field(description="Direction of the fibres, patient RAS, any length; an axis of the solve's grid.")
-    ratio: Positive = Field(le=MOST_ANISOTROPIC, description="Conductivity along the fibres over that across them.")
+    ratio: Positive | None = Field(
+        default=None,
+        le=MOST_ANISOTROPIC,
+        description="Conductivity along the fibres over that across them; the library's where it states one.",
+    )
 
     @model_validator(mode="after")
     def _has_direction(self) -> Anisotropy:
@@ -180,7 +190,11 @@ class Anisotropy(Model):
 
 
 class SheetSettings(Model):
-    """A thin resistive layer wherever two tissues touch, such as the horny layer of skin."""
+    """A thin resistive layer wherever two tissues touch, such as the horny layer of skin.
+
+    It has a resistance, a thickness and a conductivity, or the name of one of the library's layers, over which
+    thickness and conductivity go one by one.
+    """
 
     between: tuple[Name, Name] = Field(
         description="The two tissues. The layer's resistance lies in the first voxels of the one named first."
@@ -188,26 +202,54 @@ class SheetSettings(Model):
     resistance_ohm_cm2: Positive | None = Field(default=None, description="Resistance of a unit of area, ohm cm2.")
     thickness_um: Positive | None = Field(default=None, description="Instead: thickness, micrometres,")
     conductivity_s_per_m: Positive | None = Field(default=None, description="and conductivity, S/m.")
+    layer: Name | None = Field(
+        default=None, description="Instead: a layer of the library by name, such as stratum_corneum."
+    )
 
     @model_validator(mode="after")
     def _has_resistance(self) -> SheetSettings:
-        exactly_one(self, ("resistance_ohm_cm2", "thickness_um"))
+        if self.layer is not None:
+            layers = load_layers()
+            if self.layer not in layers:
+                refuse("layer", f"a layer of the library, {one_of(layers, self.layer)}", self.layer)
+            exactly_one(self, ("resistance_ohm_cm2", "layer"))
+        else:
+            self._check_numbers()
+        if self.between[0] == self.between[1]:
+            refuse("between[1]", "another tissue than the first", self.between[1])
+        return self
+
+    def _check_numbers(self) -> None:
+        exactly_one(self, ("resistance_ohm_cm2", "thickness_um", "layer"))
         if (self.thickness_um is None) != (self.conductivity_s_per_m is None):
             missing, given = ("conductivity_s_per_m", "thickness_um"), ("thickness_um", "conductivity_s_per_m")
             field, other = missing if self.conductivity_s_per_m is None else given
             refuse(field, f"a value beside {other}", "nothing")
-        if self.between[0] == self.between[1]:
-            refuse("between[1]", "another tissue than the first", self.between[1])
-        return self
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """Thickness and conductivity with their provenance; nothing where the plan states the resistance."""
+        if self.resistance_ohm_cm2 is not None:
+            return ()
+        library = load_layers()[self.layer].values if self.layer is not None else (None, None)
+        found: list[Value] = []
+        for quantity, value in zip((THICKNESS, CONDUCTIVITY), library, strict=True):
+            stated = getattr(self, quantity)
+            if stated is not None:
+                value = plan_value(quantity, stated)
+            assert value is not None
+            found.append(value)
+        return tuple(found)
 
     @property
     def ohm_m2(self) -> float:
         """Resistance of a unit of area, ohm m2."""
         if self.resistance_ohm_cm2 is not None:
             return self.resistance_ohm_cm2 * OHM_M2_PER_OHM_CM2
-        assert self.thickness_um is not None
-        assert self.conductivity_s_per_m is not None
-        return self.thickness_um * 1e-6 / self.conductivity_s_per_m
+        thickness_um, conductivity_s_per_m = (value.value for value in self.values)
+        assert thickness_um is not None
+        assert conductivity_s_per_m is not None
+        return thickness_um * 1e-6 / conductivity_s_per_m
 
 
 class TissueOverride(Model):
@@ -225,11 +267,23 @@ class TissueOverride(Model):
         default=None,
         description="Field from which the tissue counts as irreversibly permeabilised, V/cm.",
     )
+    reversible_range_v_per_cm: tuple[Positive, Positive] | None = Field(
+        default=None,
+        description="Low and high end of what reversible_v_per_cm may be, V/cm; the library's, relative to the value, "
+        "without.",
+    )
+    irreversible_range_v_per_cm: tuple[Positive, Positive] | None = Field(
+        default=None, description="The same for irreversible_v_per_cm, V/cm."
+    )
 
     anisotropy: Anisotropy | None = Field(default=None, description="Fibres; isotropic without.")
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> TissueOverride:
+        for field in RANGES.values():
+            ends = getattr(self, field)
+            if ends is not None and not ends[0] < ends[1]:
+                refuse(f"{field}[1]", f"more than the low end ({ends[0]:g})", ends[1])
         low, high = self.reversible_v_per_cm, self.irreversible_v_per_cm
         if low is not None and high is not None and low > high:
             refuse("irreversible_v_per_cm", f"at least reversible_v_per_cm ({low:g})", high)

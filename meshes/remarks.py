@@ -8,6 +8,7 @@ from .generators import Generator
 from .notes import Note
 from .plan import Plan
 from .remarks_devices import remarks_on_devices
+from .series import sheets_in
 from .tissues import Tissue
 
 
@@ -24,6 +25,7 @@ def remarks(
     """
     return [
         *_unverified(tissues, generator),
+        *_unverified_layers(plan, tissues),
         *_generic_thresholds(plan, tissues),
         *_absent(plan, structures),
         *_idle(plan),
@@ -42,6 +44,16 @@ def _unverified(tissues: Sequence[Tissue], generator: Generator | None) -> list[
         text = f"{generator.title}: its limits were not checked against the maker's data"
         notes.append(Note("unverified_generator", text))
     return notes
+
+
+def _unverified_layers(plan: Plan, tissues: Sequence[Tissue]) -> list[Note]:
+    notes: dict[str, Note] = {}
+    for sheet in sheets_in(plan, tissues):
+        doubtful = [value for value in sheet.values if not value.verified]
+        if sheet.layer is not None and doubtful:
+            what = ", ".join(f"{value.quantity} ({value.status.value})" for value in doubtful)
+            notes[sheet.layer] = Note("unverified_value", f"{sheet.layer}: unverified {what}", warning=True)
+    return list(notes.values())
 
 
 def _generic_thresholds(plan: Plan, tissues: Sequence[Tissue]) -> list[Note]:

@@ -13,7 +13,7 @@ from .conductors import conductors_of
 from .errors import GeometryError, Problem
 from .notes import Note
 from .plan import Plan
-from .plan_tissues import OHM_M2_PER_OHM_CM2
+from .plan_tissues import OHM_M2_PER_OHM_CM2, SheetSettings
 from .tissues import Fibres, Tissue
 from .voxels import VoxelGrid
 
@@ -26,9 +26,9 @@ def axis_factors(tissues: Sequence[Tissue], grid: VoxelGrid) -> tuple[Factors, .
     """Factors on the conductivity of each tissue along the grid's axes: 1 across fibres; None where none has fibres.
 
     Raises:
-        GeometryError: fibres along no axis of the grid.
+        GeometryError: fibres along no axis of the grid; a tissue of the library with fibres whose direction is unknown.
     """
-    if all(tissue.anisotropy is None for tissue in tissues):
+    if all(tissue.anisotropy is None and tissue.fibre_ratio is None for tissue in tissues):
         return None
     problems: list[Problem] = []
     found: list[Factors] = []
@@ -40,6 +40,9 @@ def axis_factors(tissues: Sequence[Tissue], grid: VoxelGrid) -> tuple[Factors, .
                 problems.append(_not_along(tissue.name, tissue.anisotropy, grid, axis, turn_deg))
             assert tissue.anisotropy.ratio.value is not None
             factors[axis] = tissue.anisotropy.ratio.value
+        elif tissue.fibre_ratio is not None:
+            expected = "the direction of the fibres, because this tissue's conductivity holds across them"
+            problems.append(Problem(f"tissues.{tissue.name}.anisotropy.along", expected, "nothing"))
         x, y, z = factors
         found.append((x, y, z))
     if problems:
@@ -75,9 +78,14 @@ def place_sheets(plan: Plan, tissues: Sequence[Tissue]) -> tuple[Sheet, ...]:
     names = [tissue.name for tissue in tissues]
     return tuple(
         Sheet(names.index(sheet.between[0]), names.index(sheet.between[1]), sheet.ohm_m2)
-        for sheet in plan.sheets
-        if set(sheet.between) <= set(names)
+        for sheet in sheets_in(plan, tissues)
     )
+
+
+def sheets_in(plan: Plan, tissues: Sequence[Tissue]) -> tuple[SheetSettings, ...]:
+    """As the plan has them, in the order of `place_sheets`."""
+    names = {tissue.name for tissue in tissues}
+    return tuple(sheet for sheet in plan.sheets if set(sheet.between) <= names)
 
 
 def absent_sheets(plan: Plan, tissues: Sequence[Tissue], tissue: NDArray[np.uint8]) -> list[Note]:

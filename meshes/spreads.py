@@ -1,20 +1,16 @@
 """How far a tissue's values spread, as robustness studies draw them: factors with lognormal distributions.
 
-A value of the library that states a standard deviation spreads by that; else the tissue's entry under `spreads` of
-data/tissues.yaml counts, else the default there, which is an assumption and says so.
+What a range of the library holds (ranges.py) counts as two standard deviations of the logarithm to either side.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-from .library import Value, data_table, read_value
+from .library import Range, Value
+from .ranges import Quantity, ranged
 from .tissues import Tissue
-
-Quantity = Literal["conductivity", "threshold"]
 
 
 @dataclass(frozen=True)
@@ -43,23 +39,24 @@ class Spread:
 
 
 def conductivity_spread(tissue: Tissue) -> Spread:
-    """Of all conductivities of a tissue together."""
-    return _spread(tissue, "conductivity", (v for v in tissue.conductivity if v.quantity.endswith("_s_per_m")))
+    """Of all conductivities of a tissue together: that of the tissue at rest, which is what was measured."""
+    first = next(v for v in tissue.conductivity if v.quantity.endswith("_s_per_m"))
+    return _spread(tissue.name, "conductivity", ranged(first, tissue.name))
 
 
 def threshold_spread(tissue: Tissue) -> Spread:
-    """Of both thresholds of a tissue together: the larger of the two where both state one."""
-    return _spread(tissue, "threshold", tissue.thresholds)
+    """Of both thresholds of a tissue together: of the one that spreads further."""
+    values = (ranged(value, tissue.name) for value in tissue.thresholds)
+    return _spread(tissue.name, "threshold", max(values, key=lambda value: _range(value).log_sd))
 
 
-def _spread(tissue: Tissue, quantity: Quantity, values: Iterable[Value]) -> Spread:
-    stated = [(v.sd / v.value, v) for v in values if v.sd and v.value]
-    if stated:
-        relative_sd, value = max(stated, key=lambda pair: pair[0])
-        note = f"{value.quantity}: {value.value:g} +- {value.sd:g}"
-        return Spread(tissue.name, quantity, relative_sd, value.source, value.verified, note)
-    table = data_table("tissues.yaml")
-    entries = table["spreads"][quantity]
-    value = read_value(quantity, entries.get(tissue.name, entries["default"]), table["sources"])
-    assert value.value is not None
-    return Spread(tissue.name, quantity, value.value, value.source, value.verified, value.note)
+def _spread(name: str, quantity: Quantity, value: Value) -> Spread:
+    found = _range(value)
+    relative_sd = math.sqrt(math.expm1(found.log_sd**2))
+    note = f"{value.quantity}: {found.low:.3g} to {found.high:.3g}" + (f"; {found.note}" if found.note else "")
+    return Spread(name, quantity, relative_sd, found.source, found.verified, note)
+
+
+def _range(value: Value) -> Range:
+    assert value.range is not None, f"{value.quantity} has no range"
+    return value.range

@@ -15,10 +15,11 @@ from pydantic import TypeAdapter
 
 from ..kernels.conductivity import ConductivityLaw
 from .errors import PlanError, one_of
-from .library import Confidence, Status, Value, data_table, plan_value, read_value
-from .plan_tissues import Conductivity, TissueOverride
+from .library import Confidence, Range, Status, Value, data_table, plan_value, read_value
+from .plan_tissues import RANGES, THRESHOLDS, Conductivity, TissueOverride
+from .ranges import kept_range, ranged
 
-THRESHOLDS = ("reversible_v_per_cm", "irreversible_v_per_cm")
+RATIO = "anisotropy_ratio"
 THERMAL = (
     "density_kg_per_m3",
     "specific_heat_j_per_kg_k",
@@ -52,6 +53,7 @@ class Tissue:
         thresholds: reversible and irreversible, V/cm, with their provenance.
         thermal: density, specific heat, thermal conductivity, perfusion and metabolic heat, where known.
         anisotropy: the fibres' direction and the ratio of conductivities, or None.
+        fibre_ratio: the library's ratio, for a tissue whose law holds across its fibres; the plan says how they run.
         alternatives: what other sources say of the same quantities; for reading, not used.
     """
 
@@ -63,6 +65,7 @@ class Tissue:
     alternatives: Mapping[str, Any] | None = None
     note: str = ""
     anisotropy: Fibres | None = None
+    fibre_ratio: Value | None = None
 
     @property
     def law(self) -> ConductivityLaw:
@@ -83,7 +86,8 @@ class Tissue:
     @property
     def values(self) -> tuple[Value, ...]:
         """What a field solve and its coverage use: the law's numbers and the thresholds."""
-        return self.conductivity + (() if self.anisotropy is None else (self.anisotropy.ratio,)) + self.thresholds
+        ratio = self.fibre_ratio if self.anisotropy is None else self.anisotropy.ratio
+        return self.conductivity + (() if ratio is None else (ratio,)) + self.thresholds
 
     @property
     def unverified(self) -> tuple[Value, ...]:
@@ -120,50 +124,99 @@ def load_tissues(overrides: Mapping[str, TissueOverride] | None = None) -> dict[
 @cache
 def _library() -> Mapping[str, Tissue]:
     table = data_table("tissues.yaml")
-    return {name: _read(name, entry, table["sources"]) for name, entry in table["tissues"].items()}
+    return {name: _read(name, table) for name in table["tissues"]}
 
 
-def _read(name: str, entry: dict[str, Any], sources: dict[str, str]) -> Tissue:
-    numbers = [q for q in entry if q not in (*THRESHOLDS, *THERMAL, "law", "note", "alternatives")]
-    reversible, irreversible = (read_value(q, entry[q], sources) for q in THRESHOLDS)
+def _read(name: str, table: Mapping[str, Any]) -> Tissue:
+    entry, sources = _complete(name, table["tissues"]), table["sources"]
+    others = (*THRESHOLDS, *THERMAL, RATIO, "law", "note", "alternatives", "like")
+    numbers = [q for q in entry if q not in others]
+    reversible, irreversible = (ranged(read_value(q, entry[q], sources), name) for q in THRESHOLDS)
     return Tissue(
         name,
         entry["law"],
-        tuple(read_value(q, entry[q], sources) for q in numbers),
+        tuple(ranged(read_value(q, entry[q], sources), name) for q in numbers),
         (reversible, irreversible),
         tuple(read_value(q, entry[q], sources) for q in THERMAL if q in entry),
         entry.get("alternatives"),
         entry.get("note", ""),
+        fibre_ratio=read_value(RATIO, entry[RATIO], sources) if RATIO in entry else None,
     )
+
+
+def _complete(name: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with what it takes over from the tissue that it is `like`: there measured, here an assumption."""
+    entry = entries[name]
+    if "like" not in entry:
+        return entry
+    other = entry["like"]
+    taken = {q: v for q, v in _complete(other, entries).items() if q not in ("note", "alternatives", "like")}
+    return {q: _assumed(v, other) if isinstance(v, dict) else v for q, v in taken.items()} | entry
+
+
+def _assumed(value: dict[str, Any], other: str) -> dict[str, Any]:
+    how = {"status": Status.ENGINEERING, "confidence": Confidence.LOW, "note": f"as {other.replace('_', ' ')}"}
+    kept = {k: v for k, v in value.items() if k != "sd"} | how
+    return kept | {"range": value["range"] | how} if "range" in value else kept
 
 
 def _override(name: str, base: Tissue | None, override: TissueOverride, known: Mapping[str, Tissue]) -> Tissue:
     if base is None:
-        if override.conductivity is None:
-            expected = f"a conductivity, because the library has no {name}; it has {one_of(known, name)}"
-            raise PlanError.of(f"tissues.{name}.conductivity", expected, "nothing")
-        low, high = (
-            Value(q, v, GENERIC_SOURCE, Status.ENGINEERING, Confidence.LOW)
-            for q, v in zip(THRESHOLDS, GENERIC_THRESHOLDS_V_PER_CM, strict=True)
-        )
-        base = Tissue(name, "constant", (), (low, high))
+        base = _new(name, override, known)
     if override.conductivity is not None:
         numbers = override.conductivity.model_dump(exclude={"law"})
         stated = tuple(plan_value(q, v) for q, v in numbers.items() if q != "temperature_per_k" or v)
+        stated = tuple(ranged(value, name) for value in stated)
         base = replace(base, law_name=override.conductivity.law, conductivity=stated)
-    low, high = (
-        plan_value(q, stated) if (stated := getattr(override, q)) is not None else value
-        for q, value in zip(THRESHOLDS, base.thresholds, strict=True)
-    )
+    low, high = (_threshold_of(name, value, override) for value in base.thresholds)
     base = replace(base, thresholds=(low, high))
     if override.anisotropy is not None:
-        ratio = plan_value("anisotropy_ratio", override.anisotropy.ratio)
-        base = replace(base, anisotropy=Fibres(override.anisotropy.along, ratio))
+        base = replace(base, anisotropy=_fibres(name, base, override))
     if base.reversible_v_per_cm > base.irreversible_v_per_cm:
         stated = THRESHOLDS[1] if override.irreversible_v_per_cm is not None else THRESHOLDS[0]
         relation = f"reversible ({base.reversible_v_per_cm:g}) below irreversible ({base.irreversible_v_per_cm:g})"
         raise PlanError.of(f"tissues.{name}.{stated}", relation, f"{getattr(override, stated):g}")
     return base
+
+
+def _new(name: str, override: TissueOverride, known: Mapping[str, Tissue]) -> Tissue:
+    """A tissue beside the library, before the plan's values: generic thresholds."""
+    if override.conductivity is None:
+        expected = f"a conductivity, because the library has no {name}; it has {one_of(known, name)}"
+        raise PlanError.of(f"tissues.{name}.conductivity", expected, "nothing")
+    low, high = (
+        ranged(Value(q, v, GENERIC_SOURCE, Status.ENGINEERING, Confidence.LOW), name)
+        for q, v in zip(THRESHOLDS, GENERIC_THRESHOLDS_V_PER_CM, strict=True)
+    )
+    return Tissue(name, "constant", (), (low, high))
+
+
+def _threshold_of(name: str, library: Value, override: TissueOverride) -> Value:
+    """A threshold as the plan has it over the library, with its range."""
+    quantity, ends = library.quantity, getattr(override, RANGES[library.quantity])
+    stated = getattr(override, quantity)
+    value = library if stated is None else kept_range(plan_value(quantity, stated), library)
+    if stated is not None and value.range is None:
+        value = ranged(value, name)  # the library says that the tissue has no cells, the plan that it has
+    if ends is None:
+        return value
+    low, high = ends
+    if value.value is None or not low <= value.value <= high:
+        expected = f"two fields with {quantity} ({'none' if value.value is None else f'{value.value:g}'}) between them"
+        raise PlanError.of(f"tissues.{name}.{RANGES[quantity]}", expected, f"{low:g} to {high:g}")
+    return replace(value, range=Range(low, high, "plan", Status.PLAN, Confidence.STATED))
+
+
+def _fibres(name: str, base: Tissue, override: TissueOverride) -> Fibres:
+    assert override.anisotropy is not None
+    along, ratio = override.anisotropy.along, override.anisotropy.ratio
+    if ratio is not None:
+        return Fibres(along, plan_value(RATIO, ratio))
+    if base.fibre_ratio is None:
+        with_ratio = ", ".join(t.name for t in _library().values() if t.fibre_ratio is not None)
+        expected = f"a value, because the library states one for {with_ratio} only, whose laws hold across the fibres"
+        raise PlanError.of(f"tissues.{name}.anisotropy.ratio", expected, "nothing")
+    return Fibres(along, base.fibre_ratio)
 
 
 def _threshold(value: Value) -> float:

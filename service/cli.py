@@ -1,5 +1,6 @@
 """The command line: `porefield run`, `validate`, `report`, `sweep ...` (sweep_cli.py), `robustness`
-(robustness_cli.py), `schema`, `tissues`; for the service `serve`, `keys` and `database` (serve_cli.py).
+(robustness_cli.py), `schema`, `tissues` (tissues_cli.py), `electrodes` and `protocols` (library_cli.py), `export` and
+`markups` (export_cli.py); for the service `serve`, `keys` and `database` (serve_cli.py).
 
 The numerics are imported inside the commands that use them: `porefield --help` should not wait for JAX, and the
 environment (compilation cache, device) has to be set before JAX is imported.
@@ -23,6 +24,7 @@ from .robustness_cli import robustness
 from .serve_cli import EXIT_CODES_HELP as SERVICE_EXIT_CODES
 from .serve_cli import database_app, keys_app, serve
 from .sweep_cli import app as sweep_app
+from .tissues_cli import tissues
 
 EXIT_CODES_HELP = (
     "Exit codes: 0 done; 1 unexpected error; 2 wrong usage, or the output exists; 3 invalid plan or anatomy; "
@@ -46,6 +48,7 @@ app.command(epilog=EXIT_CODES_HELP)(export)
 app.command(epilog=EXIT_CODES_HELP)(markups)
 app.command(epilog=ROBUSTNESS_EXIT_CODES)(robustness)
 app.command(epilog=SERVICE_EXIT_CODES)(serve)
+app.command()(tissues)
 app.command()(electrodes)
 app.command()(protocols)
 
@@ -177,20 +180,6 @@ def schema(
 
     model = RunSummary if of_summary else Sweep if of_sweep else Robustness if of_robustness else Plan
     typer.echo(json.dumps(model.model_json_schema(), indent=2))
-
-
-@app.command()
-def tissues(as_json: Json = False) -> None:
-    """List the tissue library: conductivity laws, thresholds, and where each value comes from."""
-    from ..meshes.tissues import load_tissues
-    from .tables import print_table, tissue_as_dict, tissue_table
-
-    library = load_tissues()
-    if as_json:
-        entries: dict[str, Any] = {name: tissue_as_dict(tissue) for name, tissue in library.items()}
-        typer.echo(json.dumps(entries, indent=2))
-    else:
-        print_table(tissue_table(library.values()))
 
 
 def main() -> None:

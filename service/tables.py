@@ -10,10 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ..meshes.library import Value
 from ..meshes.tissues import Tissue
 from ..workers.describe import PlanDescription
 from ..workers.grid_numbers import pointer
-from ..workers.summary import RunSummary
+from ..workers.summary import ZONES, CoverageBand, RunSummary, TargetMeasures, Zone
 
 
 def plan_tables(plan: PlanDescription) -> RenderableType:
@@ -22,18 +23,18 @@ def plan_tables(plan: PlanDescription) -> RenderableType:
     size = " x ".join(str(n) for n in grid.shape)
     spacing = " x ".join(f"{h:g}" for h in grid.spacing_mm)
     head = f"grid {size} = {grid.voxels:,} voxels of {spacing} mm; about {plan.memory_bytes / 2**30:.2f} GiB of memory"
-    tissues = _table("tissue", "law", "volume (mm3)", "reversible (V/cm)", "irreversible (V/cm)", "values")
+    tissues = plain_table("tissue", "law", "volume (mm3)", "reversible (V/cm)", "irreversible (V/cm)", "values")
     for t in plan.tissues:
         thresholds = (_number(t.reversible_v_per_cm), _number(t.irreversible_v_per_cm))
         verified = "verified" if t.verified else "some unverified"
         tissues.add_row(escape(t.name), t.law, f"{t.volume_mm3:,.0f}", *thresholds, verified)
-    structures = _table("structure", "role", "volume (mm3)", "limit (V/cm)")
+    structures = plain_table("structure", "role", "volume (mm3)", "limit (V/cm)")
     for s in plan.structures:
         structures.add_row(escape(s.name), s.role, f"{s.volume_mm3:,.0f}", _number(s.limit_v_per_cm))
-    electrodes = _table("electrode", "geometry in patient RAS mm")
+    electrodes = plain_table("electrode", "geometry in patient RAS mm")
     for electrode in plan.electrodes:
         electrodes.add_row(escape(electrode["name"]), _geometry(electrode))
-    pulses = _table("pulse", "anode", "cathode", "floating", "voltage or current", "train")
+    pulses = plain_table("pulse", "anode", "cathode", "floating", "voltage or current", "train")
     for p in plan.pulses:
         train = f"{p.count} x {p.width_us:g} us at {p.frequency_hz:g} Hz"
         ends = (_names(p.anodes), _names(p.cathodes), _names(p.floating))
@@ -50,7 +51,7 @@ def result_tables(summary: RunSummary, where: str) -> RenderableType:
     if summary.targets:
         parts.append(_targets(summary))
     if summary.avoid:
-        table = _table("to spare", "volume (mm3)", "limit (V/cm)", "largest (V/cm)", "above limit (mm3)", "")
+        table = plain_table("to spare", "volume (mm3)", "limit (V/cm)", "largest (V/cm)", "above limit (mm3)", "")
         for name, a in summary.avoid.items():
             verdict = {None: "unknown", True: "[red]exceeded[/]", False: "kept"}[a.exceeded]
             row = (_number(a.limit_v_per_cm), _number(a.max_v_per_cm), _number(a.volume_above_limit_mm3), verdict)
@@ -67,13 +68,18 @@ def result_tables(summary: RunSummary, where: str) -> RenderableType:
 
 def tissue_table(tissues: Iterable[Tissue]) -> RenderableType:
     """The tissue library."""
-    table = _table("tissue", "law", "conductivity", "reversible (V/cm)", "irreversible (V/cm)", "sources")
+    table = plain_table("tissue", "law", "conductivity", "reversible (V/cm)", "irreversible (V/cm)", "sources")
     for t in tissues:
         numbers = ", ".join(f"{v.quantity} {_number(v.value)}" for v in t.conductivity)
         sources = "; ".join(dict.fromkeys(_source(v.source, v.verified) for v in t.values))
-        thresholds = (_number(v.value) for v in t.thresholds)
+        thresholds = (_with_range(v) for v in t.thresholds)
         table.add_row(escape(t.name), t.law_name, escape(numbers), *thresholds, escape(sources))
     return table
+
+
+def _with_range(value: Value) -> str:
+    ends = "" if value.range is None else f" ({value.range.low:.0f} to {value.range.high:.0f})"
+    return f"{_number(value.value)}{ends}"
 
 
 def tissue_as_dict(tissue: Tissue) -> dict[str, Any]:
@@ -91,7 +97,7 @@ def print_table(content: RenderableType) -> None:
 
 
 def _pulses(summary: RunSummary) -> Table:
-    table = _table("pulse", "voltage (V)", "current (A)", "peak power (kW)", "generator", "solver")
+    table = plain_table("pulse", "voltage (V)", "current (A)", "peak power (kW)", "generator", "solver")
     for i, p in enumerate(summary.pulses):
         fits = {None: "-", True: "fits", False: "[red]exceeded[/]"}[p.within_generator_limits]
         if p.voltage_at_current_limit_v is not None:
@@ -107,16 +113,34 @@ def _pulses(summary: RunSummary) -> Table:
 
 
 def _targets(summary: RunSummary) -> Table:
-    table = _table("target", "volume (mm3)", "reversible", "irreversible", "min (V/cm)", "2 % (V/cm)", "median (V/cm)")
+    heads = ("reversible", "over its range", "irreversible", "over its range")
+    table = plain_table("target", "volume (mm3)", *heads, "min (V/cm)", "2 % (V/cm)", "median (V/cm)")
     for name, t in summary.targets.items():
-        shares = [
-            _percent(share) + _plus_minus(summary, 100, "targets", name, "coverage", key)
-            for key, share in (("reversible", t.coverage.reversible), ("irreversible", t.coverage.irreversible))
-        ]
+        shares: list[str] = []
+        for key in ZONES:
+            share = _percent(getattr(t.coverage, key))
+            shares += [share + _plus_minus(summary, 100, "targets", name, "coverage", key), _over_range(t, key)]
         field = t.field_v_per_cm
         fields = (_number(field.min), _number(field.q02), _number(field.median))
         table.add_row(escape(name), f"{t.volume_mm3:,.0f}", *shares, *fields)
     return table
+
+
+def _over_range(target: TargetMeasures, zone: Zone) -> str:
+    """'94.1 to 100 % at 500 to 350 V/cm': the share at the high and at the low end of the threshold."""
+    if target.coverage.band is None:
+        return ""
+    band: CoverageBand = getattr(target.coverage.band, zone)
+    at, share = band.threshold_v_per_cm, band.share
+    if share.low is None or at.low is None:
+        return ""
+    low, high = _percent(share.high).removesuffix(" %"), _percent(share.low)
+    shares = high if f"{low} %" == high else f"{low} to {high}"
+    return f"{shares} at {_whole(at.high)} to {_whole(at.low)} V/cm"
+
+
+def _whole(field_v_per_cm: float | None) -> str:
+    return "-" if field_v_per_cm is None else f"{field_v_per_cm:.0f}"
 
 
 def _plus_minus(summary: RunSummary, scale: float, *where: object) -> str:
@@ -136,7 +160,7 @@ def _grid_check(summary: RunSummary) -> str:
     return f"+-: for the voxels' size, from solves at {sizes} mm; order {check.order:g}, safety {check.safety_factor:g}"
 
 
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i and column.endswith(")") else "left", overflow="fold")

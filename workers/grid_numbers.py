@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from .summary import AvoidMeasures, GridNumber, PulseSummary, RunSummary, TargetMeasures
+from .summary import ZONES, AvoidMeasures, GridNumber, PulseSummary, RunSummary, TargetMeasures
 
 RATIOS = (2.0, 1.5)
 """Of the voxels' edges. Cost 1/8 + 1/3.4 of the plan's own solves. Against finite elements (currents, volumes and
@@ -140,6 +140,11 @@ def _of_target(target: TargetMeasures) -> Iterator[tuple[tuple[str, ...], float 
     yield ("tissue_volume_mm3",), target.tissue_volume_mm3
     yield ("coverage", "reversible"), target.coverage.reversible
     yield ("coverage", "irreversible"), target.coverage.irreversible
+    if target.coverage.band is not None:
+        for zone in ZONES:
+            share = getattr(target.coverage.band, zone).share
+            for end in ("low", "high"):  # what is nominal is told above
+                yield ("coverage", "band", zone, "share", end), getattr(share, end)
     for key, value in target.coverage.above_v_per_cm.items():
         yield ("coverage", "above_v_per_cm", key), value
     for key, value in target.field_v_per_cm.model_dump().items():

@@ -7,15 +7,31 @@ zone; metal and insulated shafts have no samples at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import coverage
 from ..kernels.sampling import FieldSamples
+from ..meshes.library import Value
 from ..meshes.scene import Scene
-from .summary import AvoidMeasures, FieldQuantiles, Histogram, TargetCoverage, TargetMeasures, Volumes
+from .summary import (
+    ENDS,
+    ZONES,
+    AvoidMeasures,
+    Band,
+    CoverageBand,
+    CoverageBands,
+    End,
+    FieldQuantiles,
+    Histogram,
+    TargetCoverage,
+    TargetMeasures,
+    Volumes,
+    Zone,
+    band_verdict,
+)
 
 MM3_PER_M3 = 1e9
 V_PER_M_PER_V_PER_CM = 100.0
@@ -36,6 +52,28 @@ def tissue_thresholds_v_per_m(scene: Scene) -> tuple[NDArray[np.float32], NDArra
     ).reshape(-1, 2)
     values = values * np.float32(V_PER_M_PER_V_PER_CM)
     return values[:, 0], values[:, 1]
+
+
+def threshold_bands_v_per_m(scene: Scene) -> dict[Zone, dict[End, NDArray[np.float32]]]:
+    """Low end, nominal value and high end (V/m) of each of the scene's tissues' thresholds; infinite for insulators."""
+    return {
+        zone: {
+            end: np.asarray(
+                [math.inf if t.insulating else _end_v_per_cm(t.thresholds[i], end) for t in scene.tissues], np.float32
+            )
+            * np.float32(V_PER_M_PER_V_PER_CM)
+            for end in ENDS
+        }
+        for i, zone in enumerate(ZONES)
+    }
+
+
+def _end_v_per_cm(threshold: Value, end: End) -> float:
+    if threshold.value is None:
+        return math.inf
+    if threshold.range is None or end == "nominal":
+        return threshold.value
+    return threshold.range.low if end == "low" else threshold.range.high
 
 
 def measure_volumes(scene: Scene, samples: FieldSamples) -> Volumes:
@@ -66,7 +104,8 @@ def measure_target(scene: Scene, samples: FieldSamples, name: str, *, histogram:
     mask = scene.structures[name]
     inside = subset(samples, samples.in_voxels(mask))
     tissue = scene.tissue.reshape(-1)[inside.voxel]
-    reversible, irreversible = tissue_thresholds_v_per_m(scene)
+    bands = threshold_bands_v_per_m(scene)
+    reversible, irreversible = (_band(inside, tissue, bands[zone], scene) for zone in ZONES)
     known = bool(np.isfinite(inside.field_v_per_m).all())
     quantiles = coverage.quantiles_v_per_m(inside, QUANTILES) / V_PER_M_PER_V_PER_CM * (1 if known else math.nan)
     edges = histogram_edges_v_per_cm(scene) if histogram else []
@@ -74,8 +113,9 @@ def measure_target(scene: Scene, samples: FieldSamples, name: str, *, histogram:
         volume_mm3=_voxels_mm3(scene, mask),
         tissue_volume_mm3=coverage.volume_m3(inside) * MM3_PER_M3,
         coverage=TargetCoverage(
-            reversible=_fraction(inside, reversible[tissue]),
-            irreversible=_fraction(inside, irreversible[tissue]),
+            reversible=reversible.share.nominal,
+            irreversible=irreversible.share.nominal,
+            band=CoverageBands(reversible=reversible, irreversible=irreversible),
             above_v_per_cm={
                 threshold_key(key): _fraction(inside, key * V_PER_M_PER_V_PER_CM)
                 for key in scene.plan.thresholds_v_per_cm
@@ -85,6 +125,23 @@ def measure_target(scene: Scene, samples: FieldSamples, name: str, *, histogram:
             **dict(zip(("min", "q01", "q02", "q05", "median", "max"), map(finite, quantiles), strict=True))
         ),
         histogram=_histogram(inside, edges),
+    )
+
+
+def _band(
+    inside: FieldSamples, tissue: NDArray[np.uint8], thresholds: Mapping[End, NDArray[np.float32]], scene: Scene
+) -> CoverageBand:
+    """A target's coverage at both ends of its tissues' thresholds and between; `tissue` is that of each sample."""
+    share = Band(**{end: _fraction(inside, thresholds[end][tissue]) for end in ENDS})
+    volumes = np.bincount(tissue, inside.volume_m3, len(scene.tissues))
+    main = int(volumes.argmax())
+    return CoverageBand(
+        tissue=scene.tissues[main].name if volumes[main] > 0 else None,
+        threshold_v_per_cm=Band(
+            **{end: finite(thresholds[end][main] / V_PER_M_PER_V_PER_CM) if volumes[main] > 0 else None for end in ENDS}
+        ),
+        share=share,
+        verdict=band_verdict(share),
     )
 
 

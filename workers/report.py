@@ -34,7 +34,7 @@ from .report_tables import (
     tissues_table,
     volumes_table,
 )
-from .report_verdict import banner, verdict, warnings
+from .report_verdict import MOST_WARNINGS, all_warnings, banner, verdict, warnings
 
 DISCLAIMER = "porefield computes fields from a plan. It does not advise, and it is no medical device."
 
@@ -62,16 +62,13 @@ def report_html(result: Result, coverage: bytes, check: Callable[[], None] = lam
     return page(
         f"{result.title or 'Electroporation field'}: report",
         (
-            banner(result),
-            header(result),
-            verdict(result),
-            warnings(result),
-            pictures(result, coverage, check),
+            front(result, coverage),
+            all_warnings(result),
+            pictures(result, check),
             measures(result),
             section("Tissues", _TISSUE_WORDS, tissues_table(result), series_table(result) or ""),
             section("Certificate", certificate(result), _solver_words(result)),
             provenance(result),
-            disclaimer(result),
         ),
     )
 
@@ -93,22 +90,37 @@ def header(result: Result) -> Html:
     )
 
 
-def pictures(result: Result, coverage: bytes, check: Callable[[], None] = lambda: None) -> Html:
-    """The main picture, the pulses and the histogram."""
-    top = result.thresholds.scale_top_v_per_cm
+def front(result: Result, coverage: bytes) -> Html:
+    """The first page, for whoever reads no other: covered, at risk, deliverable, in words and in one picture."""
     through = "the target's centre" if result.targets else "the electrodes"
-    turned = " The grid is turned against the patient's axes: slices follow the grid." if is_oblique(result) else ""
-    caption = (
-        f"Slices through {through}, and a slice in the electrodes' plane. Axial and coronal slices are shown as in "
-        f"radiology: the patient's right is on the left of the picture. Colour: |E|, clipped above {top:g} V/cm. "
-        f"Isolines: the thresholds of {spoken(result.thresholds.tissue)}; other tissues have their own. "
-        f"Metal up to {NEAR_MM:g} mm off a slice is projected onto it, dashed; a diamond marks the tip, "
-        f"white when it is off the slice.{turned}"
-    )
+    caption = f"Slices through {through} and in the electrodes' plane; how to read them stands under Electric field."
     alt = (
         f"Coronal, sagittal, axial and oblique slices with anatomy, electrodes and electric field. {headline(result)}."
     )
-    parts = [picture(coverage, alt, caption, "lead")]
+    parts = (
+        banner(result),
+        header(result),
+        verdict(result),
+        warnings(result, MOST_WARNINGS),
+        picture(coverage, alt, caption, "lead"),
+        disclaimer(result),
+    )
+    return Html(f'<div class="front">{"".join(parts)}</div>')
+
+
+def pictures(result: Result, check: Callable[[], None] = lambda: None) -> Html:
+    """How to read the main picture; the pulses and the histogram."""
+    top = result.thresholds.scale_top_v_per_cm
+    turned = " The grid is turned against the patient's axes: slices follow the grid." if is_oblique(result) else ""
+    parts: list[str] = [
+        Html(
+            "<p>The main picture: axial and coronal slices are shown as in radiology, the patient's right on the left. "
+            f"Colour: |E|, clipped above {top:g} V/cm. "
+            f"Isolines: the thresholds of {text(spoken(result.thresholds.tissue))}; other tissues have their own. "
+            f"Metal up to {NEAR_MM:g} mm off a slice is projected onto it, dashed; a diamond marks the tip, "
+            f"white when it is off the slice.{turned}</p>"
+        )
+    ]
     if result.pulses:
         words = (
             "Each pulse alone, in the slice where most of the area reaches the reversible threshold; colours as above."

@@ -133,6 +133,7 @@ class Result:
         affine: (4, 4), canonical voxel centre index -> patient RAS mm.
         electrodes: in the plan's order.
         attributes: the store's own root attributes (version, plan, provenance ...).
+        robustness: robustness.json of the study that this is the nominal plan of, once it has one.
     """
 
     summary: Mapping[str, Any]
@@ -140,6 +141,7 @@ class Result:
     affine: NDArray[np.float64]
     electrodes: tuple[Drawn, ...]
     attributes: Mapping[str, Any]
+    robustness: Mapping[str, Any] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -188,13 +190,13 @@ class Result:
         return self.dataset["tissue"].to_numpy()
 
     @cached_property
-    def field_max_v_per_cm(self) -> Volume:
-        return self.dataset["field_max_v_per_m"].to_numpy() / np.float32(100)
-
-    @cached_property
     def ct_hu(self) -> Volume | None:
         """The CT behind the anatomy; None where the plan named none."""
         return self.dataset["ct_hu"].to_numpy() if "ct_hu" in self.dataset else None
+
+    @cached_property
+    def field_max_v_per_cm(self) -> Volume:
+        return self.dataset["field_max_v_per_m"].to_numpy() / np.float32(100)
 
     @cached_property
     def metal(self) -> Volume:
@@ -301,7 +303,15 @@ def read_result(result_dir: Path) -> Result:
         )
     dataset, affine = canonical(dataset, np.asarray(attributes["affine"], float))
     electrodes = tuple(drawn_electrode(e) for e in attributes.get("electrodes") or ())
-    return Result(summary, dataset, affine, electrodes, attributes)
+    return Result(summary, dataset, affine, electrodes, attributes, _study_of(result_dir))
+
+
+def _study_of(result_dir: Path) -> Mapping[str, Any] | None:
+    """The estimates of the study whose `nominal` result this is, also while it is being written under another name."""
+    estimates = result_dir.parent / "robustness.json"
+    if not result_dir.name.lstrip(".").startswith("nominal") or not estimates.is_file():
+        return None
+    return json.loads(estimates.read_text(encoding="utf-8"))
 
 
 def canonical(dataset: xr.Dataset, affine: NDArray[np.float64]) -> tuple[xr.Dataset, NDArray[np.float64]]:

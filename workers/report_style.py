@@ -39,6 +39,16 @@ small { color: var(--quiet); font-size: 0.86em; }
   overflow-wrap: anywhere;
 }
 .card p { font-size: 14px; margin: 0 0 4px; }
+.stack { display: flex; flex-direction: column; gap: 14px; }
+.stack .card { flex: 1 0 auto; }
+.card .wide { margin: 6px 0; overflow: visible; }
+.card table { width: 100%; min-width: 0; font-size: 13px; }
+.card caption { font-size: 12.5px; padding: 0 0 2px; color: var(--quiet); }
+.card th, .card td { padding: 3px 8px 3px 0; }
+.card td.n, .card th.n { white-space: normal; }
+.card td:last-child, .card th:last-child { padding-right: 0; }
+.card tbody th { min-width: 0; font-weight: 400; }
+.front .disclaimer { margin-top: 18px; }
 .meter { height: 8px; background: #e6eaee; border-radius: 4px; overflow: hidden; margin: 4px 0 9px; }
 .meter i { display: block; height: 100%; background: #0072b2; }
 
@@ -98,12 +108,25 @@ pre {
   main { max-width: none; padding: 0; }
   h1 { font-size: 17pt; }
   h2 { font-size: 12pt; margin: 14pt 0 6pt; padding-top: 6pt; break-after: avoid; }
+  .front { height: 268mm; display: flex; flex-direction: column; break-after: page; }
+  .front > * { flex: none; }
+  .front .lede { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
+  .front li span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
+  .front .lead { flex: 1 1 0; min-height: 0; display: flex; flex-direction: column; margin: 6pt 0 4pt; }
+  .front .lead img { flex: 1 1 0; min-height: 0; max-height: none; width: 100%; object-fit: contain; }
+  .front .disclaimer { margin: 0; padding: 4pt 8pt; }
+  .front + section > h2, .front + .notes + section > h2 { margin-top: 0; border-top: 0; }
   .banner { padding: 10pt 14pt; }
   .lede { font-size: 10pt; margin-bottom: 4pt; }
-  .cards { grid-template-columns: repeat(3, 1fr); gap: 8pt; margin-top: 8pt; }
+  .cards { grid-template-columns: repeat(auto-fit, minmax(52mm, 1fr)); gap: 6pt; margin-top: 6pt; }
+  .stack { gap: 6pt; }
   .card { padding: 6pt 9pt; }
   .card h3 { font-size: 8pt; }
-  .card .answer { font-size: 13pt; }
+  .card .answer { font-size: 12.5pt; margin-bottom: 2pt; }
+  .card .wide { margin: 3pt 0; }
+  .card table { font-size: 7.4pt; }
+  .card caption { font-size: 7.4pt; }
+  .card th, .card td { padding: 1.2pt 4pt 1.2pt 0; }
   .card p, .meta, figcaption, .disclaimer { font-size: 8.2pt; margin-bottom: 2pt; }
   .notes { margin-top: 8pt; padding: 5pt 10pt; font-size: 8.2pt; }
   .notes h2 { font-size: 9pt; margin-bottom: 2pt; }

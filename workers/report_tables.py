@@ -225,7 +225,14 @@ def series_table(result: Result) -> Html | None:
         rows.append((f"contact of {name}", exact(resistance), "; ".join(cells)))
     for sheet in sheets:
         one, other = (spoken(name) for name in sheet.get("between") or ("", ""))
-        rows.append((f"sheet between {one} and {other}, in {one}", exact(sheet.get("resistance_ohm_cm2")), ""))
+        name = spoken(sheet.get("layer") or "sheet")
+        made = "; ".join(
+            f"{exact(v.get('value'))} {v.get('unit')}{'' if v.get('verified') else ' (unverified)'}"
+            for v in sheet.get("values") or ()
+        )
+        of = f"<br><small>{text(made)}</small>" if made else ""
+        where = Html(f"{text(f'{name} between {one} and {other}, in {one}')}{of}")
+        rows.append((where, exact(sheet.get("resistance_ohm_cm2")), ""))
     return table("Contact resistances and thin sheets", heads, rows, words=(0, 2))
 
 
@@ -235,16 +242,25 @@ def _without_unit(name: str) -> str:
     return spoken(name)
 
 
-def _value(value: Mapping[str, Any]) -> str:
+def _value(value: Mapping[str, Any]) -> Html:
     known, spread = finite(value.get("value")), finite(value.get("sd"))
     if known is None:
-        return text(value.get("value"))
-    return exact(known) + (f" \N{PLUS-MINUS SIGN} {exact(spread)}" if spread is not None else "")
+        return Html(text(value.get("value")))
+    shown = text(exact(known) + (f" \N{PLUS-MINUS SIGN} {exact(spread)}" if spread is not None else ""))
+    ends = value.get("range") or {}
+    if ends:
+        shown += f"<br><small>{number(ends.get('low'))} to {number(ends.get('high'))}</small>"
+    return Html(shown)
 
 
 def _source(value: Mapping[str, Any]) -> Html:
-    note = value.get("note")
-    return Html(text(value.get("source")) + (f"<br><small>{text(note)}</small>" if note else ""))
+    note, ends = value.get("note"), value.get("range") or {}
+    lines = [text(value.get("source")), *([f"<small>{text(note)}</small>"] if note else [])]
+    if ends.get("source") and ends["source"] != value.get("source"):
+        doubt = "" if ends.get("verified") else ", unverified"
+        why = f": {ends['note']}" if ends.get("note") else ""
+        lines.append(f"<small>range: {text(ends['source'])}{text(why) if why else ''}{doubt}</small>")
+    return Html("<br>".join(lines))
 
 
 def _status(value: Mapping[str, Any]) -> Html:

@@ -16,6 +16,7 @@ from ..meshes.generators import Generator
 from ..meshes.plan import Plan
 from ..meshes.plan_tissues import OHM_M2_PER_OHM_CM2
 from ..meshes.scene import Scene
+from ..meshes.series import sheets_in
 from ..meshes.tissues import Tissue
 from .limits import generator_current_a
 from .measures import finite, measure_avoided, measure_targets, measure_volumes
@@ -66,8 +67,10 @@ def summarise(
             SheetSummary(
                 between=[scene.tissues[sheet.holder].name, scene.tissues[sheet.other].name],
                 resistance_ohm_cm2=sheet.resistance_ohm_m2 / OHM_M2_PER_OHM_CM2,
+                layer=stated.layer,
+                values=[{"name": value.quantity, **value.as_dict()} for value in stated.values],
             )
-            for sheet in scene.sheets
+            for sheet, stated in zip(scene.sheets, sheets_in(scene.plan, scene.tissues), strict=True)
         ],
         generator=describe_generator(scene.generator),
         devices=describe_devices(scene.plan),

@@ -7,7 +7,7 @@ a target that is all metal) is null, never NaN, so that every JSON reader takes 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -81,11 +81,49 @@ class Volumes(_Part):
     above_v_per_cm: dict[FieldKey, float | None]
 
 
+End = Literal["low", "nominal", "high"]
+Zone = Literal["reversible", "irreversible"]
+Verdict = Literal["whole", "depends_on_threshold", "not_whole"]
+ENDS: tuple[End, ...] = ("low", "nominal", "high")
+ZONES: tuple[Zone, ...] = ("reversible", "irreversible")
+
+
+class Band(_Part):
+    """A number at the low end, the nominal value and the high end of a threshold's range."""
+
+    low: float | None
+    nominal: float | None
+    high: float | None
+
+
+class CoverageBand(_Part):
+    """How far coverage depends on where in its range the threshold lies: publications spread by factors."""
+
+    tissue: str | None = Field(description="that fills most of the target; null for a target that is all metal")
+    threshold_v_per_cm: Band = Field(description="of that tissue; null where it has no cells to permeabilise")
+    share: Band = Field(
+        description="0 to 1: of the target's tissue, each at or above its own threshold, all of them at the same end"
+    )
+    verdict: Verdict | None = Field(
+        description="whole: covered whole even at the high end; not_whole: not even at the low end; null: no share"
+    )
+
+
+class CoverageBands(_Part):
+    """For both thresholds."""
+
+    reversible: CoverageBand
+    irreversible: CoverageBand
+
+
 class TargetCoverage(_Part):
     """Shares (0 to 1) of the target's tissue at or above thresholds; null for a target that is all metal."""
 
     reversible: Fraction | None
     irreversible: Fraction | None
+    band: CoverageBands | None = Field(
+        default=None, description="the same over the thresholds' ranges; null in results before there were any"
+    )
     above_v_per_cm: dict[FieldKey, Fraction | None]
 
 
@@ -140,6 +178,10 @@ class SheetSummary(_Part):
 
     between: list[str] = Field(description="the layer's resistance lies in the first voxels of the one named first")
     resistance_ohm_cm2: float
+    layer: str | None = Field(default=None, description="of the library, where the plan names one")
+    values: list[dict[str, Any]] = Field(
+        default=[], description="thickness and conductivity with their sources; none where the plan has the resistance"
+    )
 
 
 class GridNumber(_Part):
@@ -226,6 +268,13 @@ class RunSummary(_Part):
     timings_s: dict[str, float]
     versions: dict[str, str]
     device: str
+
+
+def band_verdict(share: Band) -> Verdict | None:
+    """Whether all of a target is covered at every threshold of the band, at some, or at none."""
+    if share.low is None or share.high is None:
+        return None
+    return "whole" if share.high >= 1 else "depends_on_threshold" if share.low >= 1 else "not_whole"
 
 
 def worst_status(statuses: Sequence[SolveStatus]) -> SolveStatus:

@@ -194,6 +194,21 @@ def test_tissues_lists_the_library_with_sources() -> None:
     assert all(name in text for name in library)
 
 
+def test_one_tissue_is_shown_with_ranges_sources_and_its_law(tmp_path: Path) -> None:
+    shown = call("tissues", "--show", "liver").stdout
+    for words in ("320 to 460", "Go-Smart", "unverified", "reversible, 320 to 460", "868 V/cm", "metabolic_heat"):
+        assert words in shown
+    assert all(line.count("|") == 1 for line in shown.splitlines() if "\N{BRAILLE PATTERN BLANK}" in line)
+    picture = tmp_path / "liver.png"
+    call("tissues", "--show", "liver", "--plot", str(picture))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "20 um" in call("tissues", "--show", "stratum_corneum").stdout
+    told = json.loads(call("tissues", "--show", "liver", "--json").stdout)
+    assert told["liver"]["values"]["irreversible_v_per_cm"]["range"]["high"] == 723
+    for wrong in (("--show", "livr"), ("--plot", str(picture)), ("--show", "liver", "--plot", str(tmp_path / "a.txt"))):
+        assert call("tissues", *wrong).exit_code == 2
+
+
 def test_report_makes_the_pages_again(
     plan_file: Path, tmp_path: Path, linear_field: LinearFieldSolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

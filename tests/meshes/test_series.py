@@ -121,7 +121,33 @@ def test_sheets_that_make_no_sense_are_refused(phantom_plan: dict[str, Any], she
 def test_fibres_that_make_no_sense_are_refused(phantom_plan: dict[str, Any], fibres: Any, field: str) -> None:
     phantom_plan["tissues"] = {"liver": {"anisotropy": fibres}}
     with pytest.raises(PlanError, match=rf"tissues.liver.anisotropy.{field}"):
-        load_plan(phantom_plan)
+        build_scene(load_plan(phantom_plan))
+
+
+def test_fibres_of_the_library_need_a_direction_and_nothing_else(phantom_plan: dict[str, Any]) -> None:
+    phantom_plan["anatomy"]["phantom"]["tissue"] = "muscle_fibres"
+    with pytest.raises(GeometryError, match=r"tissues.muscle_fibres.anisotropy.along: expected the direction"):
+        build_scene(load_plan(phantom_plan))
+    phantom_plan["tissues"] = {"muscle_fibres": {"anisotropy": {"along": [1, 0, 0]}}}
+    assert (3.14, 1.0, 1.0) in (build_scene(load_plan(phantom_plan)).axis_factors or ())
+
+
+def test_layers_of_the_library_are_sheets_by_name(phantom_plan: dict[str, Any]) -> None:
+    sheet = {"between": ["tumour", "liver"], "layer": "stratum_corneum"}
+    phantom_plan["sheets"] = [sheet]
+    scene = build_scene(load_plan(phantom_plan))
+    assert scene.sheets[0].resistance_ohm_m2 == pytest.approx(20e-6 / 0.0005)
+    assert any("stratum_corneum: unverified thickness_um (recall)" in n.message for n in scene.notes)
+    phantom_plan["sheets"] = [{**sheet, "thickness_um": 10}]
+    scene = build_scene(load_plan(phantom_plan))
+    assert scene.sheets[0].resistance_ohm_m2 == pytest.approx(10e-6 / 0.0005)
+    for wrong, told in (
+        ({"layer": "stratum"}, r"sheets\[0\].layer: expected a layer of the library.*did you mean stratum_corneum"),
+        ({"resistance_ohm_cm2": 5}, r"sheets\[0\]: expected exactly one of resistance_ohm_cm2, layer"),
+    ):
+        phantom_plan["sheets"] = [{**sheet, **wrong}]
+        with pytest.raises(PlanError, match=told):
+            load_plan(phantom_plan)
 
 
 def test_the_bands_of_a_probe_share_its_contact(phantom_plan: dict[str, Any]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from porefield.kernels.conductivity import check_monotonic
 from porefield.meshes import PlanError, load_generators, load_plan, load_tissues
+from porefield.meshes.law_curves import law_curve
+from porefield.meshes.layers import load_layers
 from porefield.meshes.library import Confidence, Status, Value, data_table
 from porefield.meshes.tissues import THERMAL
 
@@ -17,10 +20,26 @@ WANTED = [
     "liver",
     "liver_metastasis",
     "tumour",
+    "hepatocellular_carcinoma",
+    "pancreatic_carcinoma",
+    "renal_carcinoma",
+    "prostate_carcinoma",
+    "breast_carcinoma",
+    "head_neck_carcinoma",
+    "lung_tumour",
+    "brain_tumour",
+    "melanoma_metastasis",
+    "bone_metastasis",
     "muscle",
+    "muscle_fibres",
     "fat",
     "skin",
+    "epidermis",
+    "dermis",
     "skin_lumped",
+    "bile",
+    "bile_duct",
+    "urethra",
     "bone_cortical",
     "bone_cancellous",
     "bone_marrow_red",
@@ -64,20 +83,26 @@ def test_every_value_says_where_it_comes_from(name: str) -> None:
     assert {value.quantity for value in tissue.thermal} <= set(THERMAL)
     for value in (*tissue.values, *tissue.thermal):
         assert value.source, value
-        assert value.unit or value.quantity == "displacement", value
+        assert value.unit or value.quantity in ("displacement", "anisotropy_ratio"), value
         assert value.value is None or math.isfinite(value.value), value
         assert value.status is not Status.PLAN, value
     assert 0 < tissue.reversible_v_per_cm <= tissue.irreversible_v_per_cm
+    for value in (*tissue.conductivity, *tissue.thresholds):
+        if value.value and value.quantity.endswith(("_s_per_m", "_v_per_cm")):
+            assert value.range is not None, value
+            assert value.range.low < value.value < value.range.high, value
+            assert value.range.source, value
 
 
 def test_alternatives_and_sources_are_well_formed() -> None:
     table = data_table("tissues.yaml")
     used: set[str] = set()
-    for name, entry in table["tissues"].items():
+    for name, entry in (*table["tissues"].items(), *table["layers"].items()):
         values = [v for k, v in entry.items() if isinstance(v, dict) and k != "alternatives"]
         values += [v for group in entry.get("alternatives", {}).values() for v in group]
+        values += [v["range"] for v in values if "range" in v]
         for value in values:
-            assert set(value) <= {"value", "sd", "source", "status", "confidence", "note"}, (name, value)
+            assert set(value) <= {"value", "sd", "source", "status", "confidence", "note", "range"}, (name, value)
             assert value["status"] in set(Status)
             assert value["confidence"] in set(Confidence)
             used.add(value["source"])
@@ -165,6 +190,62 @@ def test_thresholds_must_stay_in_order_over_the_library(phantom_plan: dict[str, 
     assert caught.value.problems[0].got == "300"
 
 
+def test_what_is_taken_over_from_another_tissue_is_an_assumption() -> None:
+    carcinoma, tumour = TISSUES["pancreatic_carcinoma"], TISSUES["tumour"]
+    assert carcinoma.law == tumour.law
+    assert {value.status for value in carcinoma.values} == {Status.ENGINEERING}
+    assert carcinoma.thresholds[1].range is not None
+    assert not carcinoma.thresholds[1].range.verified
+    assert tumour.thresholds[0].verified
+    dermis = TISSUES["dermis"]
+    assert (dermis.conductivity[0].value, dermis.conductivity[0].status) == (0.27, Status.RECALL)
+    assert dermis.thresholds[0].note == "as skin"
+
+
+def test_ranges_are_stated_or_two_standard_deviations() -> None:
+    low, high = TISSUES["tumour"].thresholds
+    assert low.range is not None
+    assert high.range is not None
+    assert (low.range.low, low.range.high, high.range.low, high.range.high) == (350, 500, 500, 900)
+    kidney = TISSUES["kidney"].thresholds[1]
+    assert kidney.range is not None
+    factor = math.exp(2 * math.sqrt(math.log1p((67 / 575) ** 2)))
+    assert (kidney.range.low, kidney.range.high) == pytest.approx((575 / factor, 575 * factor))
+    assert kidney.range.source == kidney.source
+
+
+def test_a_plan_keeps_the_library_s_range_or_states_its_own(phantom_plan: dict[str, Any]) -> None:
+    value = overridden(phantom_plan, tumour={"reversible_v_per_cm": 440})["tumour"].thresholds[0]
+    assert value.range is not None
+    assert (value.range.low, value.range.high) == pytest.approx((385, 550))
+    own = {"reversible_v_per_cm": 440, "reversible_range_v_per_cm": [430, 600]}
+    value = overridden(phantom_plan, tumour=own)["tumour"].thresholds[0]
+    assert value.range is not None
+    assert (value.range.low, value.range.high, value.range.verified) == (430, 600, True)
+    narrow = overridden(phantom_plan, liver={"irreversible_range_v_per_cm": [600, 650]})["liver"].thresholds[1]
+    assert (narrow.value, narrow.range and narrow.range.high) == (637, 650)
+
+
+@pytest.mark.parametrize(
+    ("name", "stated", "told"),
+    [
+        ("liver", {"irreversible_range_v_per_cm": [700, 800]}, r"liver.irreversible_range_v_per_cm.*\(637\) between"),
+        ("liver", {"reversible_range_v_per_cm": [400, 300]}, r"liver.reversible_range_v_per_cm\[1\].*low end"),
+        ("blood", {"reversible_range_v_per_cm": [300, 400]}, r"blood.reversible_range_v_per_cm.*\(none\)"),
+    ],
+)
+def test_ranges_that_make_no_sense_are_refused(phantom_plan: dict[str, Any], name: str, stated: Any, told: str) -> None:
+    with pytest.raises(PlanError, match=told):
+        overridden(phantom_plan, **{name: stated})
+
+
+def test_laws_are_drawn_to_beyond_all_that_happens() -> None:
+    field, sigma = law_curve(TISSUES["liver"], 200)
+    assert field[-1] > 723
+    assert (sigma[0], sigma[-1]) == pytest.approx((0.08, 0.32))
+    assert law_curve(TISSUES["air"], 3)[0][-1] == 1000
+
+
 def test_generators_state_limits_and_sources() -> None:
     generators = load_generators()
     assert generators["cliniporator_vitae"].max_voltage_v == 3000
@@ -173,3 +254,12 @@ def test_generators_state_limits_and_sources() -> None:
     assert generators["cliniporator"].max_voltage_v == 1000
     assert not any(generator.verified for generator in generators.values())
     assert all(generator.source for generator in generators.values())
+
+
+def test_the_page_names_every_tissue_and_the_thresholds_that_differ() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tissues.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in (*TISSUES, *load_layers()))
+    for name in ("liver", "muscle", "prostate", "kidney", "nerve"):
+        ends = [(v.value, v.range) for v in TISSUES[name].thresholds]
+        told = " | ".join(f"{value:g} ({found.low:.0f} to {found.high:.0f})" for value, found in ends if found)
+        assert f"| {name} | {told} |" in page

@@ -200,7 +200,7 @@ def test_of_very_many_pulses_the_first_are_shown(torso: Result, monkeypatch: pyt
     pulses = pulses_figure(torso)
     assert len(torso.pulses) > len(pulses.axes) == 2
     monkeypatch.setattr("porefield.workers.report.png", lambda figure: b"")
-    shown = Page(pictures(torso, b"")).text
+    shown = Page(pictures(torso)).text
     assert f"The first 2 of {len(torso.pulses)} pulses." in shown
 
 

@@ -85,13 +85,14 @@ def test_each_electrode_and_tissue_is_a_group_of_its_own() -> None:
 def test_spreads_come_from_the_library_and_say_whence() -> None:
     liver, tumour = (load_tissues()[name] for name in ("liver", "tumour"))
     spread = threshold_spread(liver)
-    assert spread.relative_sd == pytest.approx(43 / 637)  # the larger of 21 / 362 and 43 / 637
+    # the range that spreads further, 500 to 723, as four standard deviations of the logarithm
+    assert math.log(spread.factor) == pytest.approx(math.log(723 / 500) / 4)
     assert spread.verified
-    assert "Miklavcic" in spread.source
-    assert not threshold_spread(tumour).verified  # the default, an assumption
-    muscle = conductivity_spread(load_tissues()["muscle"])
-    assert muscle.relative_sd == 0.53
-    assert math.log(muscle.factor) ** 2 == pytest.approx(math.log1p(0.53**2))
+    assert "irreversible_v_per_cm: 500 to 723" in spread.note
+    assert not threshold_spread(tumour).verified
+    fat = conductivity_spread(load_tissues()["fat"])
+    assert fat.relative_sd == pytest.approx(1.19)
+    assert math.log(fat.factor) ** 2 == pytest.approx(math.log1p(1.19**2))
     stated = {f.group: f for f in factors(threshold={"tumour": 0.4})}
     assert stated["threshold of tumour"].source == "settings of this study"
     assert "0.68 to 1.47" in stated["threshold of tumour"].words  # exp(sqrt(log(1.16)))
@@ -124,6 +125,12 @@ def test_a_threshold_scale_keeps_the_order_and_reaches_the_library() -> None:
         override = points.plan(i).tissues["liver"]
         assert override.reversible_v_per_cm == scale * liver.reversible_v_per_cm
         assert override.irreversible_v_per_cm == scale * liver.irreversible_v_per_cm
+        scaled = load_tissues(points.plan(i).tissues)["liver"].thresholds[1].range
+        assert scaled is not None
+        assert (scaled.low, scaled.high) == pytest.approx((scale * 500, scale * 723))
+    own = {"liver": {"irreversible_v_per_cm": 600.0, "irreversible_range_v_per_cm": [550.0, 650.0]}}
+    points = Points.of(load_sweep(sweep | {"plan": PLAN | {"tissues": own}}))
+    assert points.plan(1).tissues["liver"].irreversible_range_v_per_cm == (1100, 1300)
 
 
 def test_only_complete_base_samples_serve_indices() -> None:

@@ -62,6 +62,27 @@ def test_target_coverage_and_quantiles_by_hand(scene: Scene) -> None:
     assert measured.tissue_volume_mm3 == pytest.approx(4.0)
 
 
+def test_coverage_over_the_band_of_thresholds_by_hand(tiny_plan: dict[str, Any]) -> None:
+    ends = {"reversible_range_v_per_cm": [450, 800], "irreversible_range_v_per_cm": [1000, 1400]}
+    tiny_plan["tissues"]["lump"] |= ends
+    scene = build_scene(load_plan(tiny_plan))
+    voxels = voxel_of(scene, "lump", 4)
+    measured = measure_target(scene, samples_of(voxels, [500, 700, 900, 1300]), "lump")
+    assert measured.coverage.band is not None
+    reversible, irreversible = measured.coverage.band.reversible, measured.coverage.band.irreversible
+    assert (reversible.share.low, reversible.share.nominal, reversible.share.high) == pytest.approx((1.0, 0.75, 0.5))
+    assert (irreversible.share.low, irreversible.share.nominal) == pytest.approx((0.25, 0.25))
+    assert (reversible.tissue, reversible.threshold_v_per_cm.high) == ("lump", pytest.approx(800))
+    assert (reversible.verdict, irreversible.verdict) == ("depends_on_threshold", "not_whole")
+    assert measured.coverage.reversible == reversible.share.nominal
+    whole = measure_target(scene, samples_of(voxels, [801] * 4), "lump").coverage.band
+    assert whole is not None
+    assert whole.reversible.verdict == "whole"
+    none = measure_target(scene, samples_of([], []), "lump").coverage.band
+    assert none is not None
+    assert (none.reversible.verdict, none.reversible.tissue) == (None, None)
+
+
 def test_histogram_falls_from_one_to_zero_over_round_edges(scene: Scene) -> None:
     measured = measure_target(scene, samples_of(voxel_of(scene, "lump", 4), [500, 701, 900, 1300]), "lump")
     edges, shares = measured.histogram.field_v_per_cm, measured.histogram.fraction_at_or_above

@@ -4,13 +4,13 @@
 
 The directory of a study:
 
-    nominal/             the plan as it stands, as `porefield run` writes it
     sweep/               all points (sweep_store.py); a study that was stopped or killed goes on with it
     probability.zarr     the probability of coverage of each voxel, beside nominal/result.zarr
     robustness.json      all estimates
+    nominal/             the plan as it stands, as `porefield run` writes it; its report tells of the estimates
     report.html          for people, with its pictures inside; probability.png is the main one
 
-The last three are written when all points are finished, each whole or not at all, the report last.
+All but the sweep are written when all points are finished, each whole or not at all, the report last.
 """
 
 from __future__ import annotations
@@ -88,8 +88,6 @@ def run_robustness(
         outcome = run_sweep(sweep, out / "sweep", base_dir=plan.folder, anatomy=anatomy, **told)
     if not outcome.complete:
         return RobustnessOutcome(str(out), outcome, None)
-    if not (out / "nominal").is_dir():
-        nominal.write(out / "nominal")
     store = SweepStore.open(out / "sweep")
     table = store.table()
     layout = layout_of(nominal.scene, ())
@@ -97,6 +95,8 @@ def run_robustness(
     summary = summarise_study(settings, plan, factors, layout, table, planned)
     _write_maps(out, store, table, nominal, settings.samples, len(groups_of(factors)))
     write_atomic(out / "robustness.json", (summary.model_dump_json(indent=1) + "\n").encode())
+    if not (out / "nominal").is_dir():
+        nominal.write(out / "nominal")  # now, for its report tells of the study
     # matplotlib takes half a second to import: whoever is stopped before should not wait for it
     from .report import write_robustness_report
 

@@ -32,13 +32,13 @@ from ...meshes.errors import PlanError, one_of
 from ...meshes.model import problems_of
 from ...meshes.plan import load_plan
 from ...meshes.plan_devices import DeviceSettings
+from ...meshes.plan_tissues import RANGES, THRESHOLDS
 from ...meshes.tissues import GENERIC_THRESHOLDS_V_PER_CM, load_tissues
 
 Table = dict[str, Any]
 Steps = Sequence[str]
 MOVES = ("tilt_deg", "depth_mm", "shift_mm")
 """In the order in which they are applied."""
-THRESHOLDS = ("reversible_v_per_cm", "irreversible_v_per_cm")
 THRESHOLD_SCALE = "threshold_scale"
 
 
@@ -255,6 +255,9 @@ def scale_thresholds(override: Table, name: str, path: str, factor: float) -> No
         if value is None:
             raise PlanError.of(path, f"a tissue whose {quantity} the plan or the library states", name)
         override[quantity] = value * factor
+        ends = override.get(RANGES[quantity])
+        if ends is not None:
+            override[RANGES[quantity]] = [end * factor for end in ends]
 
 
 def grow(shape: Table, path: str, by_mm: float) -> None:
