@@ -22,7 +22,7 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Parts:
-    """Each part waits for its result; `for_*` give what it is called with: a step takes its potential and state away."""
+    """Each part waits for its result; `for_*` give what it takes; a step takes its potential and state away."""
 
     def __init__(self, problem: FieldProblem) -> None:
         driven = problem.potentials_v[0] or 0.0
