@@ -56,6 +56,7 @@ def point(family: str, value: float, rounds: int) -> dict[str, Any]:
         "voxels": voxels,
         "seconds": round(seconds, 4),
         "all_seconds": [round(s["seconds"], 4) for s in solves],
+        "wall_seconds": round(min(s["wall_seconds"] for s in solves), 4),
         "passes": round(passes(seconds, voxels**3, told["triad_bytes_per_s"])),
         "triad_bytes_per_s": round(told["triad_bytes_per_s"]),
         "newton_steps": last["steps"],

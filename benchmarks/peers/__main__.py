@@ -75,7 +75,7 @@ def summary(told: Record, solves: Sequence[Record], voxels: int, rate: float) ->
         **{k: told[k] for k in ("method", "version", "options", "threads") if k in told},
         "seconds": round(seconds, 4),
         "all_seconds": [round(s["seconds"], 4) for s in solves],
-        "processor_seconds": round(min(s["processor_seconds"] for s in solves), 4),
+        "wall_seconds": round(min(s["wall_seconds"] for s in solves), 4),
         "passes": round(passes(seconds, voxels**3, rate)),
         "steps": last["steps"],
         "iterations": last["iterations"],

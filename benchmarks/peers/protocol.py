@@ -22,19 +22,29 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 
 
 def serve(solve: Callable[[], Record], told: Record) -> None:
-    """Say what this is, then solve once for each line read, with wall and processor seconds; ends with the input.
+    """Say what this is, then solve once for each line read; ends with the input.
+
+    `seconds` are by `clock`, beside the wall's; what solve() has timed itself stays as it is.
 
     Args:
         told: of the program; `base_bytes` is its memory before it had a problem.
     """
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else int(os.environ[THREADS[0]])
-    say(told | {"threads": threads})
+    say(told | {"threads": threads()})
     for _ in sys.stdin:
-        wall, used = time.perf_counter(), time.process_time()
+        wall, began = time.perf_counter(), clock()
         found = solve()
-        # what solve() has not timed itself is timed here
-        spent = {"seconds": time.perf_counter() - wall, "processor_seconds": time.process_time() - used}
+        spent = {"seconds": clock() - began, "wall_seconds": time.perf_counter() - wall}
         say(spent | found | {"peak_bytes": peak_bytes()})
+
+
+def threads() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else int(os.environ[THREADS[0]])
+
+
+def clock() -> float:
+    """Seconds of the processor on one thread, so that other programs of the machine do not count; else of the wall."""
+    return time.process_time() if threads() == 1 else time.perf_counter()
 
 
 def say(record: Record) -> None:
