@@ -312,16 +312,13 @@ def said(figures: Figures) -> Iterator[str]:
     reached = {c: first_within(r["rows"]) for c, r in figures.get("accuracy", {}).items() if "rows" in r}
     ours = reached.get("porefield")
     if ours:
-        yield (
-            "1 % of the current by finite elements, a needle having moved: "
-            f"{seconds(ours['seconds'] + ours['electrode_seconds'])} s; "
-            + "; ".join(
-                f"{code} {seconds(r['seconds'] + r['electrode_seconds']) + ' s' if r else 'not at any size measured'}"
-                for code, r in reached.items()
-                if code != "porefield"
-            )
-            + "."
-        )
+        others = [
+            f"{code} {seconds(r['seconds'] + r['electrode_seconds']) + ' s' if r else 'not at any size measured'}"
+            for code, r in reached.items()
+            if code != "porefield"
+        ]
+        took = seconds(ours["seconds"] + ours["electrode_seconds"])
+        yield f"1 % of the current by finite elements, a needle having moved: {'; '.join([took + ' s', *others])}."
     at = growth(figures, "threads")
     if len(at) == 2:
         yield f"Two threads against one, 128³: {at[0]['seconds'] / at[1]['seconds']:.2f} times as fast."

@@ -1,7 +1,9 @@
-"""Solve all verification cases, and write docs/verification.json, docs/verification.md and its pictures.
+"""Solve all verification cases, and write docs/verification.json, docs/verification.md and its pictures; and how
+honest uncertainties are, docs/certificate.json with its picture.
 
-python -m benchmarks.verification                 all cases at all spacings
-python -m benchmarks.verification --case NAME     some of them anew; the others' figures stay as they are
+python -m benchmarks.verification                 all cases at all spacings, and uncertainties
+python -m benchmarks.verification --case NAME     some cases anew; the others' figures stay as they are
+python -m benchmarks.verification --uncertainty   uncertainties alone
 python -m benchmarks.verification --page          the page alone, from the figures that are there
 python -m benchmarks.verification --check         fail if the page is not what those figures give
 """
@@ -20,10 +22,16 @@ import jax
 from porefield.kernels.cases.case import Case
 from porefield.kernels.cases.catalogue import all_cases
 
+from .control import PrescribedCurrentCase
 from .page import broken_bars, page
 
 DOCS = Path(__file__).parents[2] / "docs"
 FIGURES, PAGE = DOCS / "verification.json", DOCS / "verification.md"
+
+
+def cases_on_the_page() -> tuple[Case, ...]:
+    """The kernels' own, and what needs more than the kernels."""
+    return (*all_cases(), PrescribedCurrentCase())
 
 
 def solve(case: Case) -> dict[str, Any]:
@@ -46,17 +54,22 @@ def say(line: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verification", description=__doc__)
     parser.add_argument("--case", action="append", default=[])
+    parser.add_argument("--uncertainty", action="store_true")
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--check", action="store_true")
     wanted = parser.parse_args()
-    cases = all_cases()
+    cases = cases_on_the_page()
     figures: dict[str, Any] = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
     if wanted.check:
-        same = PAGE.read_text(encoding="utf-8") == page(cases, figures)
+        same = list(figures) == [c.name for c in cases] and PAGE.read_text(encoding="utf-8") == page(cases, figures)
         say("the page is what the figures give" if same else "the page is not what the figures give: make verify")
         return 0 if same else 1
-    if not wanted.page:
-        jax.config.update("jax_compilation_cache_dir", str(DOCS.parent / ".jax_cache"))
+    jax.config.update("jax_compilation_cache_dir", str(DOCS.parent / ".jax_cache"))
+    if wanted.uncertainty or not (wanted.case or wanted.page):
+        from . import uncertainty
+
+        uncertainty.write(uncertainty.checked(say), DOCS)
+    if not wanted.page and not wanted.uncertainty:
         from .pictures import draw
 
         names = set(wanted.case) or {case.name for case in cases}

@@ -55,7 +55,7 @@ def row(cells: Sequence[str]) -> str:
 def should_be(f: Figure) -> str:
     if f.norm:
         return "0"
-    digits = f"{f.reference:.6g} {f.unit.replace('2', '²').replace('3', '³')}"
+    digits = f"{f.reference:.6g} {f.unit.replace('2', '²').replace('3', '³')}".rstrip()
     return digits + (f" ± {percent(f.uncertainty)}" if f.uncertainty >= 1e-5 else "")
 
 

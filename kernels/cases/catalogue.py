@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from .case import Case, Measured
+from .fibres import LAWS, ContactCase, SeriesSlabCase, SheetCase, StretchedCoaxialCase
 from .finite_elements import NEEDLES_IN_A_BLOCK, FiniteElementCase
 from .inclusion import FloatingSphereCase, NonlinearSphereCase
 from .laws import LIVER
 from .manufactured import ManufacturedCase
+from .near_metal import NearMetalCase
 from .needles import TABULATED, FloatingNeedleCase, NeedlePairCase
+from .poses import BALL_A, WAYS, MotionCase, PoseCase, RisingPoseCase
 from .radial import CoaxialCase, SphericalCase
 from .shapes import shape_cases
 from .shell import FloatingShellCase
@@ -28,6 +31,14 @@ def all_cases() -> tuple[Case, ...]:
         *(NonlinearSphereCase(law) for law in TABULATED),
         *(FiniteElementCase(title) for title in NEEDLES_IN_A_BLOCK),
         *shape_cases(),
+        *(PoseCase(diameter) for diameter in BALL_A),
+        RisingPoseCase(),
+        *(MotionCase(way) for way in WAYS),
+        NearMetalCase(),
+        SeriesSlabCase(),
+        *(ContactCase(law) for law in LAWS),
+        SheetCase(),
+        *(StretchedCoaxialCase(law) for law in LAWS),
         FloatingShellCase("constant"),
         FloatingShellCase("sigmoid (Sel)"),
         FloatingSphereCase(),

@@ -1,7 +1,6 @@
 """The finite-element references of fem_extra.json as voxel problems; benchmarks/references/ makes them."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,18 +47,3 @@ def needle_of(needle: dict, band: dict) -> Needle:
         1e-3 * band["from_mm"],
         tuple((1e-3 * b["from_mm"], 1e-3 * b["to_mm"]) for b in needle["bands"] if b is not band),
     )
-
-
-def moved(problem: FieldProblem, turn: np.ndarray, shift_m: np.ndarray) -> FieldProblem:
-    """All needles turned about the middle of the grid, then shifted."""
-    middle = 0.5 * np.asarray(problem.grid.shape) * np.asarray(problem.grid.spacing_m)
-    needles = tuple(
-        replace(
-            n,
-            tip_m=tuple(turn @ (np.asarray(n.tip_m) - middle) + middle + shift_m),
-            direction=tuple(turn @ np.asarray(n.direction)),
-        )
-        for n in problem.electrodes
-        if isinstance(n, Needle)
-    )
-    return replace(problem, electrodes=needles)

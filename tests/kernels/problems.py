@@ -42,15 +42,3 @@ def solution_of(problem: FieldProblem, potential_v: NDArray[np.float64]) -> Solu
     """A solution that only carries a potential; electrodes at 0 V."""
     empty, at_0_v = np.zeros(problem.grid.shape, np.float32), (0.0,) * len(problem.electrodes)
     return Solution(potential_v, empty, empty, at_0_v, at_0_v, SolveStatus.CONVERGED, 0, 1, 0, 0, 0, (), (), "none")
-
-
-def random_turn(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A rotation, all equally likely: from a unit quaternion."""
-    w, x, y, z = (q := rng.normal(size=4)) / np.linalg.norm(q)
-    return np.asarray(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )

@@ -1,8 +1,11 @@
-"""Anisotropic tissue, contact resistances and resistive sheets: against closed forms, and for consistency."""
+"""Anisotropic tissue, contact resistances and resistive sheets: against closed forms, and for consistency.
+
+Coaxial ones: test_cases.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -12,7 +15,7 @@ from porefield.kernels.cases.radial import Coaxial
 from porefield.kernels.cases.slab import LayeredSlab
 from porefield.kernels.certificate import audit
 from porefield.kernels.conductivity import ConductivityLaw, conductivity
-from porefield.kernels.electrodes import Needle, Rod, Vector
+from porefield.kernels.electrodes import Needle, Rod
 from porefield.kernels.field import solve_field, solve_fields
 from porefield.kernels.grid import Grid
 from porefield.kernels.nested import NestedGrid
@@ -83,39 +86,7 @@ def test_samples_hold_the_field_in_the_tissue_not_what_drops_over_sheets_and_con
     np.testing.assert_allclose(samples.field_v_per_m, density / 0.1, rtol=1e-4)
 
 
-# -- coaxial: contacts -------------------------------------------------------------------------------------------------
-
-
-def coaxial_with_contacts(
-    law: ConductivityLaw, voltage_v: float, contacts: tuple[float, float], length_m: float
-) -> float:
-    """Current (A) between radii of 2 and 12 mm with a resistance (ohm m2) on both surfaces."""
-
-    def excess(current: float) -> float:
-        drop = current * (contacts[0] / (2 * np.pi * 2e-3) + contacts[1] / (2 * np.pi * 12e-3))
-        return drop + Coaxial(2e-3, 12e-3, law, 1.0).drop_v(current) - voltage_v
-
-    return root(excess, 0.0, 1e4) * length_m
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("law", [ConductivityLaw.constant(0.1), ConductivityLaw.smoothed_step(0.08, 0.32, 10e3, 60e3)])
-def test_coaxial_with_contacts_converges(law):
-    """Cut edges at any angle: the contact's area is the surface's, not the staircase's. 0.37, 0.04, 0.03 % off when
-    written; nonlinear 0.35, 0.23, 0.09 %."""
-    contacts, found = (0.01, 0.02), []
-    for h in (1e-3, 0.5e-3, 0.25e-3):
-        errors = []
-        for offset in ((0.13e-3, 0.31e-3), (0.4e-3, -0.2e-3)):
-            problem = replace(Coaxial(2e-3, 12e-3, law, 400.0).problem(h, offset_m=offset), contact_ohm_m2=contacts)
-            s = solve_field(problem)
-            assert s.converged
-            exact = coaxial_with_contacts(law, 400.0, contacts, problem.grid.size_m[2])
-            errors.append(s.currents_a[0] / exact - 1)
-        found.append(float(np.sqrt(np.mean(np.square(errors)))))
-    assert found[0] < 0.006
-    assert found[-1] < 0.0015
-    assert np.polyfit(np.log([1, 0.5, 0.25]), np.log(found), 1)[0] > 0.8
+# -- contacts ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -142,81 +113,7 @@ def test_needle_with_a_contact_in_a_tube(law):
     assert abs(found[1]) < 0.0015
 
 
-@pytest.mark.slow
-def test_cylindrical_sheet_between_two_tissues():
-    """A sheet at 7 mm, all in a staircase of voxel faces, between cylinders of 2 and 12 mm: a third of the resistance.
-    First order, for its place: 2.1, 1.3, 1.0 % when written."""
-    law, resistance, found = ConductivityLaw.constant(0.1), 0.05, []
-    outer = ConductivityLaw.constant(0.2)
-    for h in (1e-3, 0.5e-3, 0.25e-3):
-        base = Coaxial(2e-3, 12e-3, law, 400.0).problem(h, offset_m=(0.13e-3, 0.31e-3))
-        rod = base.electrodes[0]
-        centres = np.stack(np.meshgrid(*base.grid.voxel_coordinates_m(), indexing="ij"), axis=-1)
-        tissue = (rod.distance_m(centres) + 2e-3 > 7e-3).astype(np.uint8)
-        problem = replace(base, tissue=tissue, laws=(law, outer), sheets=(Sheet(1, 0, resistance),))
-        s = solve_field(problem)
-        assert s.converged
-        series = (
-            np.log(7 / 2) / (2 * np.pi * 0.1) + np.log(12 / 7) / (2 * np.pi * 0.2) + resistance / (2 * np.pi * 7e-3)
-        )
-        found.append(s.currents_a[0] / (400 / series * base.grid.size_m[2]) - 1)
-    assert abs(found[0]) < 0.03
-    assert abs(found[1]) < 0.018
-    assert abs(found[2]) < 0.012
-
-
 # -- anisotropy --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Ellipse:
-    """An endless bar along z with half axes sqrt(k) r and r; distances to first order, exact at the surface."""
-
-    centre_m: Vector
-    radius_m: float
-    factor: float
-    hollow: bool = False
-
-    def distance_m(self, points):
-        x = (points[..., 0] - self.centre_m[0]) / np.sqrt(self.factor)
-        y = points[..., 1] - self.centre_m[1]
-        r = np.maximum(np.hypot(x, y), 1e-9)
-        slope = np.hypot(x / (r * np.sqrt(self.factor)), y / r)
-        return (self.radius_m - r if self.hollow else r - self.radius_m) / slope
-
-    def bounds_m(self) -> tuple[Vector, Vector]:
-        return (-np.inf, -np.inf, -np.inf), (np.inf, np.inf, np.inf)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("law", [ConductivityLaw.constant(0.1), ConductivityLaw.smoothed_step(0.08, 0.32, 10e3, 60e3)])
-def test_stretched_coaxial_converges_at_second_order(law):
-    """With x = sqrt(k) x' a coaxial becomes two ellipses in tissue of factor k along x; its current, sqrt(k) times.
-    0.23, 0.06, 0.014 % off when written; nonlinear 0.35, 0.10, 0.021 %."""
-    k, found, potentials = 4.0, [], []
-    exact = Coaxial(3e-3, 9e-3, law, 300.0)
-    spacings = (1e-3, 0.5e-3, 0.25e-3)
-    for h in spacings:
-        currents, differences = [], []
-        for dx, dy in ((0.13e-3, 0.31e-3), (0.4e-3, -0.2e-3)):
-            nx, ny = 2 * round(18e-3 / h) + 4, 2 * round(9e-3 / h) + 4
-            grid = Grid((nx, ny, 2), (h, h, h))
-            centre = (0.5 * nx * h + dx, 0.5 * ny * h + dy, 0.0)
-            metal = (Ellipse(centre, 3e-3, k), Ellipse(centre, 9e-3, k, hollow=True))
-            tissue = np.zeros(grid.shape, np.uint8)
-            s = solve_field(FieldProblem(grid, tissue, (law,), metal, (300.0, 0.0), axis_factors=((k, 1.0, 1.0),)))
-            assert s.converged
-            currents.append(s.currents_a[0] / (np.sqrt(k) * exact.current_a() * 2 * h) - 1)
-            x, y, _ = np.meshgrid(*grid.node_coordinates_m(), indexing="ij")
-            r = np.hypot((x - centre[0]) / np.sqrt(k), y - centre[1])
-            between = (r > 3e-3) & (r < 9e-3)
-            differences.append(np.sqrt(np.mean((s.potential_v[between] - exact.potential_v(r[between])) ** 2)) / 300)
-        found.append(np.sqrt(np.mean(np.square(currents))))
-        potentials.append(np.sqrt(np.mean(np.square(differences))))
-    assert found[0] < 0.005
-    assert found[-1] < 0.0005
-    assert np.polyfit(np.log(spacings), np.log(found), 1)[0] > 1.6
-    assert np.polyfit(np.log(spacings), np.log(potentials), 1)[0] > 1.6
 
 
 def test_needles_along_the_fibres_are_shorter_needles_in_isotropic_tissue():
