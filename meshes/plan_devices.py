@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from .devices import Device, load_devices
 from .errors import one_of
 from .layouts import Layout
 from .library import Value
+from .marked_pose import placed_by_markups
 from .model import Model, Name, Number, Vector, exactly_one, refuse
 from .parameters import check_settings
+from .plan_markups import FiducialSettings, LineSettings
 from .shapes import orthonormal
 
 Array = NDArray[np.float64]
@@ -43,6 +45,14 @@ class DeviceSettings(Model):
     entry_mm: Vector | None = Field(
         default=None, description="Instead of direction: a point that it comes from, patient RAS mm."
     )
+    line: LineSettings | None = Field(
+        default=None,
+        description="Instead of tip_mm and direction: a line of a 3D Slicer markups file, which becomes tip_mm and "
+        "entry_mm when the plan is read.",
+    )
+    fiducials: FiducialSettings | None = Field(
+        default=None, description="Instead of tip_mm and direction: two points of such a file, as line."
+    )
     across: Vector | None = Field(
         default=None,
         description="From row a to row b, from plate a to plate b, from the centre to needle 1; made perpendicular to "
@@ -52,6 +62,11 @@ class DeviceSettings(Model):
     set: dict[Name, Number] = Field(
         default_factory=dict, description="Numbers of the device that differ from the library's, such as exposed_mm."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_markups(cls, data: Any, info: ValidationInfo) -> Any:
+        return placed_by_markups(data, info)
 
     @model_validator(mode="after")
     def _is_known(self) -> DeviceSettings:

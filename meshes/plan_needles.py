@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, model_validator
 
-from .errors import PorefieldError
-from .markups import MarkupsFiles, fiducial_ends, line_ends
-from .model import Model, Name, NotNegative, Number, Positive, Vector, exactly_one, problems_of, refuse
+from .marked_pose import placed_by_markups
+from .model import Model, Name, NotNegative, Number, Positive, Vector, exactly_one, refuse
 from .plan_markups import FiducialSettings, LineSettings
 
 SHORTEST_GAP_MM = 0.05
@@ -63,30 +61,7 @@ class Pose(Model):
     @model_validator(mode="before")
     @classmethod
     def _from_markups(cls, data: Any, info: ValidationInfo) -> Any:
-        """Points of markups in their place, so that a plan that was read stands by itself."""
-        if not isinstance(data, Mapping):
-            return data
-        given = [name for name in ("line", "fiducials") if data.get(name) is not None]
-        if not given:
-            return data
-        stated = [name for name in ("tip_mm", "direction", "entry_mm", *given[1:]) if data.get(name) is not None]
-        if stated:
-            refuse(stated[0], f"none beside {given[0]}", data[stated[0]])
-        files = info.context if isinstance(info.context, MarkupsFiles) else MarkupsFiles()
-        try:
-            if given[0] == "line":
-                ends = line_ends(LineSettings.model_validate(data["line"]), files)
-            else:
-                ends = fiducial_ends(FiducialSettings.model_validate(data["fiducials"]), files)
-        except ValidationError as error:
-            problem = problems_of(error, data[given[0]])[0]
-            field = problem.field if problem.field != "plan" else ""
-            refuse(f"{given[0]}.{field}".rstrip("."), problem.expected, problem.got)
-        except PorefieldError as error:
-            problem = error.problems[0]
-            refuse(f"{given[0]}.{problem.field}", problem.expected, problem.got)
-        rest = {name: value for name, value in data.items() if name not in ("line", "fiducials")}
-        return {**rest, "tip_mm": ends.tip_mm, "entry_mm": ends.entry_mm}
+        return placed_by_markups(data, info)
 
     @model_validator(mode="after")
     def _has_direction(self) -> Pose:

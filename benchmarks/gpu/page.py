@@ -14,7 +14,7 @@ Figures = dict[str, Any]
 TEMPLATE = Path(__file__).with_name("page.md")
 """The words; `{{measured}}` and so on stand for the tables."""
 KERNEL_S = 3e-6
-"""Taken for starting a kernel, as long as it is a small one."""
+"""Assumed for starting and ending a small kernel."""
 HEADS = (
     "voxels",
     "batch",

@@ -2,8 +2,9 @@
 
 Every pass of `kernels/newton.py`, `network.py` and `multigrid.py` between two points where its result must be in
 memory (`optimization_barrier`, a scatter, a reduction) reads each of its arrays once and writes its result once.
-Neighbours in a stencil are taken to come from the cache, halos cost nothing, and links to electrodes are left out. No
-fusion can do with less, so a time from it is a least time; a line search is taken to need one evaluation.
+Neighbours in a stencil are taken to come from the cache, halos cost nothing, and links to electrodes are left out; a
+line search is taken to need one evaluation. So a time from it is a least time for the passes as they stand, unless
+arrays stay in the cache from one pass to the next, as those of small grids do.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def places(device: dict[str, Any], name: str = "hex") -> dict[str, np.ndarray]:
     """Tips of needles and middles of plates, by conductor."""
     settings = ElectrodeSettings.model_validate({"name": name, "device": device})
     return {
-        c.name: np.asarray(c.solid.pose.tip_mm if isinstance(c.solid, Wire) else c.solid.centre_mm)  # type: ignore[union-attr]
+        c.name: np.asarray(c.solid.pose.tip_mm if isinstance(c.solid, Wire) else c.solid.centre_mm)
         for c in conductors([settings])
     }
 
@@ -248,3 +248,12 @@ def test_needles_that_touch_are_refused() -> None:
 def test_a_plan_written_out_is_the_same_plan() -> None:
     plan = load_plan(PLAN)
     assert load_plan(plan.model_dump(mode="json")).model_dump() == plan.model_dump()
+
+
+def test_a_line_of_slicer_places_a_device() -> None:
+    line = {"points_mm": [[-20, -20, 5], [-20, -20, 40]], "space": "LPS", "tip": "first"}
+    placed = {"name": "hexagonal_needles", "line": line}
+    for name, place in places(placed).items():
+        np.testing.assert_allclose(place, places(HEX)[name], atol=1e-12)
+    said = refusal(plan_of({**HEX, "line": line}))
+    assert "electrodes[0].device.tip_mm: expected none beside line" in said
