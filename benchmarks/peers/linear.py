@@ -26,6 +26,10 @@ SHIMS = Path(__file__).with_name("shims.c")
 DEBIAN = {"hypre": "libhypre-dev", "petsc": "libpetsc-real-dev"}
 
 
+LAG = 4
+"""Steps that algebraic multigrid keeps a hierarchy for: its set-up costs as much as several solves."""
+
+
 @dataclass(frozen=True)
 class Peer:
     """A linear solver: how it is made, its version, what it is set to."""
@@ -106,6 +110,8 @@ class Rows:
 class PyAMG:
     """Smoothed aggregation of PyAMG in SciPy's CG."""
 
+    lag = LAG
+
     def __init__(self, net: Network) -> None:
         self.rows, self.shape = Rows(net), net.diagonal.shape
 
@@ -124,6 +130,9 @@ class PyAMG:
             max_coarse=500,
         )
         self.cycle = self.hierarchy.aspreconditioner(cycle="V")
+
+    def refresh(self) -> None:
+        self.rows.refresh()
 
     def solve(self, rhs: Floats, reduction: float) -> tuple[Floats, int]:
         from scipy.sparse.linalg import cg
@@ -146,6 +155,8 @@ class PyAMG:
 class AMGCL:
     """Smoothed aggregation of AMGCL in its own CG."""
 
+    lag = LAG
+
     def __init__(self, net: Network) -> None:
         self.rows, self.shape = Rows(net), net.diagonal.shape
 
@@ -155,11 +166,14 @@ class AMGCL:
         options = {"coarsening.type": "smoothed_aggregation", "relax.type": "gauss_seidel"}
         self.cycle = pyamgcl.amg(self.rows.refresh(), options)
 
+    def refresh(self) -> None:
+        self.rows.refresh()
+
     def solve(self, rhs: Floats, reduction: float) -> tuple[Floats, int]:
         import pyamgcl
 
         solver = pyamgcl.solver(self.cycle, {"type": "cg", "tol": reduction, "maxiter": 500})
-        return solver(rhs.reshape(-1)).reshape(self.shape), solver.iters
+        return solver(self.rows.matrix, rhs.reshape(-1)).reshape(self.shape), solver.iters
 
     def precondition(self, rhs: Floats) -> Floats:
         return self.cycle(rhs.reshape(-1)).reshape(self.shape)
@@ -177,6 +191,9 @@ class Direct:
         symmetric = {"SymmetricMode": True}
         matrix = self.rows.refresh().tocsc()
         self.factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric)
+
+    def refresh(self) -> None:
+        self.setup()
 
     def solve(self, rhs: Floats, reduction: float) -> tuple[Floats, int]:
         return self.precondition(rhs), 1
@@ -202,6 +219,9 @@ class JaxCG:
 
         net = self.net
         self.arrays = tuple(jnp.asarray(a) for a in (net.ex, net.ey, net.ez, net.diagonal))
+
+    def refresh(self) -> None:
+        self.setup()
 
     def solve(self, rhs: Floats, reduction: float) -> tuple[Floats, int]:
         # jax.scipy's CG does not tell its iterations
@@ -315,6 +335,9 @@ class PFMG:
         np.negative(net.ez[:, :, :-1], out=z[:, :, 1:])
         self.library.structured_setup(self.handle, *map(pointer, (net.diagonal, z, y, x)))
 
+    def refresh(self) -> None:
+        self.setup()
+
     def solve(self, rhs: Floats, reduction: float) -> tuple[Floats, int]:
         rhs = np.ascontiguousarray(rhs)
         count = self.library.structured_solve(self.handle, pointer(rhs), pointer(self.x), ctypes.c_double(reduction))
@@ -341,6 +364,7 @@ class PETSc:
     """PETSc's CG with a preconditioner by its options."""
 
     options = GAMG
+    lag = LAG
 
     def __init__(self, net: Network) -> None:
         self.library, self.rows = shim("petsc"), Rows(net)
@@ -350,7 +374,11 @@ class PETSc:
 
     def setup(self) -> None:
         self.rows.refresh()
-        self.library.algebraic_setup(self.handle)
+        self.library.algebraic_setup(self.handle, 0)
+
+    def refresh(self) -> None:
+        self.rows.refresh()
+        self.library.algebraic_setup(self.handle, 1)
 
     def solve(self, rhs: Floats, reduction: float) -> tuple[Floats, int]:
         rhs, x = np.ascontiguousarray(rhs), np.zeros_like(rhs)

@@ -26,9 +26,11 @@ MEMORY, MIXING, INNER_REDUCTION = 5, 0.6, 0.3
 
 
 class LinearSolver(Protocol):
-    """A peer on one grid. `setup` takes the network's matrix as it stands."""
+    """A peer on one grid. `setup` takes the network's matrix as it stands, `refresh` keeps an older preconditioner."""
 
     def setup(self) -> None: ...
+
+    def refresh(self) -> None: ...
 
     def solve(self, rhs: Floats, reduction: float) -> tuple[Floats, int]:
         """Correction from zero, and iterations."""
@@ -78,7 +80,7 @@ def anderson(net: Network, solver: LinearSolver, phi: Floats, tolerance: float) 
         residual = net.update(phi)
         if residual <= tolerance or k == MOST_STEPS:
             return phi, residual, k, inner
-        solver.setup()
+        renew(solver, k, refresh=True)
         correction, iterations = solver.solve(net.residual, getattr(solver, "reduction", INNER_REDUCTION))
         inner += iterations
         points.append(phi)
@@ -100,7 +102,7 @@ def newton(net: Network, solver: LinearSolver, phi: Floats, tolerance: float) ->
     for k in range(MOST_STEPS):
         if residual <= tolerance:
             return phi, residual, k, inner
-        solver.setup()
+        renew(solver, k, refresh=False)
         direction, iterations = pcg(net.newton, solver.precondition, -net.residual, forcing)
         inner += iterations
         length, before, at = 1.0, residual, phi
@@ -113,6 +115,14 @@ def newton(net: Network, solver: LinearSolver, phi: Floats, tolerance: float) ->
         quadratic, needed = 0.9 * (residual / before) ** 2, 0.3 * tolerance / residual
         forcing = min(max(quadratic, needed, 1e-3), 0.1)
     return phi, residual, MOST_STEPS, inner
+
+
+def renew(solver: LinearSolver, step: int, *, refresh: bool) -> None:
+    """Set up anew each `lag` steps: peers whose set-up is dear keep a preconditioner for some."""
+    if step % getattr(solver, "lag", 1) == 0:
+        solver.setup()
+    elif refresh:
+        solver.refresh()
 
 
 def pcg(matrix: Callable, precondition: Callable, rhs: Floats, reduction: float) -> tuple[Floats, int]:

@@ -120,12 +120,14 @@ Algebraic *algebraic_new(int n, int *pointers, int *columns, double *values, con
   return a;
 }
 
-void algebraic_setup(Algebraic *a) {
+/* with keep, the preconditioner stays that of an older matrix */
+void algebraic_setup(Algebraic *a, int keep) {
   PetscScalar *values;
   MatSeqAIJGetArray(a->matrix, &values); /* tells PETSc that they have changed */
   MatSeqAIJRestoreArray(a->matrix, &values);
   MatAssemblyBegin(a->matrix, MAT_FINAL_ASSEMBLY);
   MatAssemblyEnd(a->matrix, MAT_FINAL_ASSEMBLY);
+  KSPSetReusePreconditioner(a->ksp, keep ? PETSC_TRUE : PETSC_FALSE);
   KSPSetOperators(a->ksp, a->matrix, a->matrix);
   KSPSetUp(a->ksp);
 }

@@ -53,6 +53,9 @@ class Sweeps:
     def setup(self) -> None:
         self.inverse = 1 / self.net.diagonal
 
+    def refresh(self) -> None:
+        self.setup()
+
     def run(self, x: Floats, sweeps: int) -> None:
         net = self.net
         sweep(net.ex, net.ey, net.ez, self.inverse, net.rhs, x, self.omega, sweeps)

@@ -17,6 +17,8 @@ FIT_FROM = 64
 """Voxels along a side from which growth is fitted: smaller grids have fewer nested grids, or a fixed cost."""
 LINEAR = 1.05
 """Largest exponent in voxels that needs no explanation."""
+SAME_COST = 1.15
+"""Ratio up to which two costs are taken for one; repeats differ by as much."""
 VARIES = {
     "contrast": "permeabilised / at rest",
     "width": "width of the rise (V/m)",
@@ -243,13 +245,15 @@ def growth_said(figures: Figures) -> str:
         return f"Neither time nor memory grows faster than voxels (exponents up to {LINEAR})."
     points = [p for p in growth(figures, "voxels") if p["voxels"] >= FIT_FROM]
     each = [p["passes"] / max(sum(p["cg_iterations"]), 1) for p in points]
-    rising = found["PCG iterations on the finest grid"]
-    return (
-        f"Time grows faster than voxels, to the power {found['seconds']:.3f}. PCG iterations on the finest grid grow "
-        f"with the power {rising:.3f}; the passes for each PCG iteration (all else included) go from {each[0]:.0f} to "
-        f"{each[-1]:.0f}. What the iterations do not explain is memory: small grids fit the processor's caches, "
-        "which the triad's rate does not know."
+    steps = ", ".join(f"{p['newton_steps'][-1]} at {p['voxels']}³" for p in points)
+    told = (
+        f"Time grows faster than voxels, to the power {found['seconds']:.3f}. Passes for each PCG iteration (all else "
+        f"included) go from {each[0]:.0f} to {each[-1]:.0f}; Newton steps on the finest grid are {steps}, "
+        f"PCG iterations there grow with the power {found['PCG iterations on the finest grid']:.3f}. "
     )
+    if each[-1] < SAME_COST * each[0]:
+        return told + "So an iteration costs the same on all grids, and it is steps and iterations that grow."
+    return told + "So an iteration itself costs more on large grids, which no cache holds any part of."
 
 
 def families(figures: Figures) -> str:

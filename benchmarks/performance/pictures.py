@@ -68,6 +68,7 @@ def draw_accuracy(figures: Figures, path: Path) -> None:
         ax.loglog(spent, [max(abs(r["error"]), 1e-5) for r in rows], "o-", ms=4, lw=1.2, color=ink, label=code)
     ax.axhline(WITHIN, color="#999999", lw=0.8, ls="--")
     ax.set(xlabel="seconds, mesh or electrodes included", ylabel="|error| of the current")
-    ax.legend(frameon=False, fontsize=7.5)
+    if measured:
+        ax.legend(frameon=False, fontsize=7.5)
     fig.savefig(path, dpi=110)
     plt.close(fig)
