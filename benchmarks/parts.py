@@ -46,7 +46,7 @@ class Parts:
         def networks(net: Any, phi: Any, state: Any) -> Any:
             op = linearise(levels[0][0], net, phi, state, jnp.dtype("float32"))
             defect = op.scale * state.residual.astype(jnp.float32)
-            return build_levels(levels, net, op, state), levels[0][0].extend(defect)
+            return build_levels(levels, net, op), levels[0][0].extend(defect)
 
         made, defect = jax.jit(networks)(self.network, self.phi, state)
         cycle = jax.jit(lambda nets, r: v_cycle(levels, nets, r), compiler_options=compiler_options())

@@ -29,15 +29,15 @@ COARSE_TOLERANCE = 1e-3
 """Relative residual asked of the coarser nested grids: they only start the next."""
 MOST_COARSE_STEPS = 12
 """Newton steps spent on a coarser nested grid; what it has by then starts the next."""
-LOOSEST_FORCING, TIGHTEST_FORCING = 0.1, 0.03
+LOOSEST_FORCING, TIGHTEST_FORCING = 0.1, 0.01
 FIRST_FORCING_NEAR = 0.01
 """Of the first step from a start near the solution: solving it further saves a step."""
 REST_FORCING = 1e-2
 """Of the linear solve with tissue at rest."""
 HELD = math.inf
 """Forcing that holds a lane still."""
-CURRENT_BALANCE = 5e-7
-"""Asked of the currents' sum over the largest current on the finest grid, beside the tolerance."""
+CURRENT_BALANCE = 5.0
+"""Asked of the currents' sum over the largest current on the finest grid, in units of the tolerance, beside it."""
 STAGNATION_STEPS = 8
 """Steps in a row without a new smallest residual after which a solve is called stagnated."""
 
@@ -98,7 +98,7 @@ class Member:
         self.residual, previous, self.norm_a = residual_a / self.scale_a, self.norm_a / self.scale_a, residual_a
         self.since_best = 0 if self.residual < self.best else self.since_best + 1
         self.best = min(self.best, self.residual)
-        balanced = self.index > 0 or imbalance <= CURRENT_BALANCE
+        balanced = self.index > 0 or imbalance <= CURRENT_BALANCE * self.tolerance
         there = self.residual <= self.tolerance and balanced
         over = self.newton_counts[-1] >= self.most or self.since_best >= STAGNATION_STEPS
         self.moving = not (there or over) and math.isfinite(self.residual)

@@ -1,7 +1,7 @@
-"""One V-cycle of geometric multigrid for the network at frozen conductivity: the preconditioner of `pcg`.
+"""One V-cycle of geometric multigrid for the network near the Newton matrix (network.Near), which preconditions `pcg`.
 
 Node-centred coarsening by two, trilinear interpolation P and its transpose, coarse networks assembled anew from voxel
-means of sigma (along each axis, where it depends on direction); the conductance of links to electrodes is carried down
+means of the conductivity along each axis; the conductance of links to electrodes is carried down
 by P^T. Smoothing is two steps of Jacobi with Chebyshev weights, in reverse order after the coarse correction, so that
 the cycle is symmetric. On the coarsest grid runs a fixed number of steps of the Chebyshev iteration. Nothing here
 branches on data.
@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .layout import Layout
-from .network import Network, Operator, State, neighbours, reciprocal, scaled
+from .network import Network, Operator, neighbours, reciprocal, root_of, scale_edges
 
 Nodes = Float[Array, " n"]
 OtherNodes = Float[Array, " m"]
@@ -48,16 +48,13 @@ def smoothing_weights() -> list[float]:
     return [float(1 / r) for r in roots]
 
 
-def build_levels(levels: Levels, net: Network, op: Operator, state: State) -> list[Level]:
-    """The networks of all levels, finest first, in the operator's precision."""
-    dtype = op.root.dtype
-    sigma = [state.sigma.astype(dtype)]
-    if op.factors is not None:
-        sigma = [k * sigma[0] for k in op.factors]
+def build_levels(levels: Levels, net: Network, op: Operator) -> list[Level]:
+    """The networks near the operator on all levels, finest first, in its precision."""
+    dtype, sigma = op.root.dtype, list(op.near.sigma)
     lay, factors = levels[0]
-    out = [Level(op.root, op.scaled_edge)]
+    out = [Level(op.root, op.near.scaled_edge)]
     free = (op.root > 0).astype(dtype)
-    leak = jnp.zeros_like(op.root).at[op.link_node].add(op.link_conductance) * free
+    leak = jnp.zeros_like(op.root).at[op.link_node].add(op.near.link_conductance) * free
     spacing = net.spacing_m.astype(dtype)
     for coarse, next_factors in levels[1:]:
         sigma = [barrier(coarsen_voxels(s, lay, factors)) for s in sigma]
@@ -70,11 +67,12 @@ def build_levels(levels: Levels, net: Network, op: Operator, state: State) -> li
 
 
 def coarse_level(lay: Layout, sigma: list[Nodes], leak: Nodes, free: Nodes, spacing: Float[Array, "3"]) -> Level:
-    """sigma: of each voxel; one array for all axes, or one for each."""
+    """sigma: of each voxel along each axis."""
     volume, weight = jnp.prod(spacing), 0.25 / spacing**2
-    extended = [barrier(lay.extend(s)) for s in sigma] * (3 // len(sigma))
+    extended = [barrier(lay.extend(s)) for s in sigma]
     edge = [barrier(volume * weight[a] * lay.edge_sum(extended[a], a)) for a in range(3)]
-    return Level(*scaled(lay, edge, leak, free))
+    root = root_of(lay, edge, leak, free)
+    return Level(root, scale_edges(lay, edge, barrier(lay.extend(reciprocal(root)))))
 
 
 def v_cycle(levels: Levels, networks: list[Level], r: Nodes) -> Nodes:

@@ -17,7 +17,7 @@ is), and the potential of floating electrodes. Everything here is traced by jax.
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,9 @@ Nodes = Float[Array, " n"]
 Voltages = Float[Array, " electrodes"]
 Links = Float[Array, " links"]
 barrier = jax.lax.optimization_barrier
+
+LEAST_STIFFNESS = 0.1
+"""Share of sigma that the preconditioner's conductivity keeps."""
 
 
 class Network(NamedTuple):
@@ -215,12 +218,26 @@ class PairTerms(NamedTuple):
     slope: Float[Array, " pairs"]
 
 
-class Operator(NamedTuple):
-    """The Newton matrix at a state, in the inner precision, scaled so that the network's diagonal is one:
-    H^ = S H S with S = 1 / root at unknown nodes, 0 elsewhere; which removes every mask and the diagonal.
+class Near(NamedTuple):
+    """A network near the Newton matrix, for the preconditioner: conductivity sigma + 2 sigma'(q) q_a along axis a, the
+    diagonal of the tensor sigma I + 2 sigma' E E^T that the Newton matrix is a discretisation of.
 
     Attributes:
-        root: square root of the network's diagonal, links and edges to metal included; 0 at nodes that are no unknowns.
+        sigma: of each voxel along each axis. scaled_edge: as Operator's. link_conductance: of each link.
+    """
+
+    sigma: tuple[Nodes, Nodes, Nodes]
+    scaled_edge: tuple[Nodes, Nodes, Nodes]
+    link_conductance: Links
+
+
+class Operator(NamedTuple):
+    """The Newton matrix at a state, in the inner precision, scaled: H^ = S H S with S = 1 / root at unknown nodes, 0
+    elsewhere, which removes every mask, and makes the diagonal of the network `near` one.
+
+    Attributes:
+        root: square root of the diagonal of `near`, links and edges to metal included; 0 at nodes that are no unknowns.
+        diagonal: S_i g_ii S_i of the network at frozen conductivity.
         scaled_edge: S_i g S_j of the edge from each node along each axis, extended.
         drop: edge differences x open share / (4 h^2), extended. curvature: 2 V sigma'(q).
         link_*: conductance, and g (phi_i - V_k) / V. floating: 1 for electrodes that float.
@@ -228,6 +245,7 @@ class Operator(NamedTuple):
     """
 
     root: Nodes
+    diagonal: Nodes
     scaled_edge: tuple[Nodes, Nodes, Nodes]
     drop: tuple[Nodes, Nodes, Nodes]
     curvature: Nodes
@@ -238,6 +256,7 @@ class Operator(NamedTuple):
     link_conductance: Links
     link_slope: Links
     floating: Voltages
+    near: Near
     factors: tuple[Nodes, Nodes, Nodes] | None = None
     pairs: PairTerms | None = None
 
@@ -254,33 +273,33 @@ def reciprocal(root: Nodes) -> Nodes:
 
 def linearise(lay: Layout, net: Network, phi: Nodes, state: State, dtype: jnp.dtype) -> Operator:
     """The Newton matrix of `evaluate` at a potential and its state."""
-    weight, volume = net.edge_weight, net.volume_m3
+    volume = net.volume_m3
     factors = voxel_factors(net)
     if factors is not None:
         factors = as_type(factors, dtype)
-    extended = extended_axes(lay, state.sigma.astype(dtype), factors)
-    nodes = barrier(lay.extend(phi))
-    drop = [
-        barrier(lay.extend((weight[a] * net.open_edge[a] * (lay.take(nodes, s) - phi)).astype(dtype)))
-        for a, s in enumerate(lay.strides)
-    ]
-    edge = []
-    for a in range(3):
-        factor = (volume * weight[a]).astype(dtype)
-        edge.append(barrier(factor * lay.edge_sum(extended[a], a) * net.open_edge[a].astype(dtype)))
+    sigma, slope = state.sigma.astype(dtype), state.slope.astype(dtype)
+    slope = barrier(slope.at[net.part_cell].multiply(net.part_inverse.astype(dtype)))
+    drop = edge_drops(lay, net, phi, dtype)
+    near_sigma = stiffness(lay, phi, drop, sigma, slope, factors)
+    edge = edges_of(lay, net, extended_axes(lay, sigma, factors), dtype)
+    near_edge = edges_of(lay, net, [barrier(lay.extend(s)) for s in near_sigma], dtype)
     link_weight, pairs = net.link_weight, None
     if net.split is not None and state.split is not None:
         link_weight = link_weight * state.split.link_share**2
         edge, pairs = linearise_pairs(edge, net.split.pairs, state.split, volume, dtype)
+        near_edge, _ = linearise_pairs(near_edge, net.split.pairs, state.split, volume, dtype)
     link_conductance = state.link_conductance.astype(dtype)
-    leak = jnp.zeros_like(edge[0]).at[net.link_node].add(link_conductance)
-    root, scaled_edge = scaled(lay, edge, leak, net.free)
+    near_link = near_links(net, link_weight.astype(dtype), link_conductance, near_sigma, sigma)
+    nothing = jnp.zeros_like(sigma)
+    diagonal = barrier(network_diagonal(lay, edge, nothing.at[net.link_node].add(link_conductance)))
+    root = root_of(lay, near_edge, nothing.at[net.link_node].add(near_link), net.free)
+    scale = barrier(lay.extend(reciprocal(root)))
     return Operator(
         root=root,
-        scaled_edge=scaled_edge,
-        drop=(drop[0], drop[1], drop[2]),
-        curvature=(2 * volume).astype(dtype)
-        * state.slope.astype(dtype).at[net.part_cell].multiply(net.part_inverse.astype(dtype)),
+        diagonal=barrier(diagonal * lay.take(scale, 0) ** 2),
+        scaled_edge=scale_edges(lay, edge, scale),
+        drop=drop,
+        curvature=barrier((2 * volume).astype(dtype) * slope),
         link_node=net.link_node,
         link_electrode=net.link_electrode,
         link_cell=net.link_cell,
@@ -288,23 +307,73 @@ def linearise(lay: Layout, net: Network, phi: Nodes, state: State, dtype: jnp.dt
         link_conductance=link_conductance,
         link_slope=(net.link_g_m / volume * state.link_drop).astype(dtype),
         floating=net.floating.astype(dtype),
+        near=Near(near_sigma, scale_edges(lay, near_edge, scale), near_link),
         factors=factors,
         pairs=pairs,
     )
 
 
-def scaled(lay: Layout, edge: list[Nodes], leak: Nodes, free: Nodes) -> tuple[Nodes, tuple[Nodes, Nodes, Nodes]]:
-    """Square root of the diagonal of a network (edges and what leaks from its nodes), 0 where a node is no unknown, and
-    its edges over both ends' roots, extended."""
-    diagonal = leak
-    for g, s in zip(edge, lay.strides, strict=True):
-        diagonal = diagonal + g + lay.take(lay.extend(g), -s)
-    root = barrier(jnp.sqrt(jnp.where((free > 0) & (diagonal > 0), diagonal, 0)))
-    scale = barrier(lay.extend(reciprocal(root)))
+def edge_drops(lay: Layout, net: Network, phi: Nodes, dtype: jnp.dtype) -> tuple[Nodes, Nodes, Nodes]:
+    """Differences x open share / (4 h^2) of the edges along each axis, extended."""
+    weight, nodes = net.edge_weight, barrier(lay.extend(phi))
     x, y, z = (
-        barrier(lay.extend(g * lay.take(scale, 0) * lay.take(scale, s))) for g, s in zip(edge, lay.strides, strict=True)
+        barrier(lay.extend((weight[a] * net.open_edge[a] * (lay.take(nodes, s) - phi)).astype(dtype)))
+        for a, s in enumerate(lay.strides)
     )
-    return root, (x, y, z)
+    return x, y, z
+
+
+def stiffness(
+    lay: Layout, phi: Nodes, drop: tuple[Nodes, Nodes, Nodes], sigma: Nodes, slope: Nodes, factors: Any
+) -> tuple[Nodes, Nodes, Nodes]:
+    """k_a (sigma + 2 sigma'(q) k_a q_a) of each voxel, q_a its mean square field along an axis, k_a the axis factor."""
+    nodes = barrier(lay.extend(phi))
+
+    def square(axis: int, at: int) -> Nodes:
+        difference = lay.take(nodes, at + lay.strides[axis]) - lay.take(nodes, at)
+        return lay.take(drop[axis], at) * difference.astype(sigma.dtype)
+
+    def along(axis: int) -> Nodes:
+        k = 1.0 if factors is None else factors[axis]
+        rise = 2 * k * slope * lay.voxel_sum(functools.partial(square, axis), axis)
+        # a falling law leaves E sigma(E) rising, but not by much
+        return barrier(k * jnp.maximum(sigma + rise, LEAST_STIFFNESS * sigma))
+
+    return along(0), along(1), along(2)
+
+
+def near_links(net: Network, weight: Links, conductance: Links, near_sigma: Any, sigma: Nodes) -> Links:
+    """Links of the network `Near`: the field along a link is that of its voxels."""
+    rise = sum(s - sigma for s in near_sigma) if net.axis_factors is None else jnp.zeros_like(sigma)
+    return conductance + net.link_g_m.astype(sigma.dtype) * jnp.sum(weight * rise[net.link_cell], axis=1)
+
+
+def edges_of(lay: Layout, net: Network, sigma_extended: list[Nodes], dtype: jnp.dtype) -> list[Nodes]:
+    """Conductances (S) of the edges along each axis from the voxels' conductivity along it."""
+    factor = (net.volume_m3 * net.edge_weight).astype(dtype)
+    return [barrier(factor[a] * lay.edge_sum(sigma_extended[a], a) * net.open_edge[a].astype(dtype)) for a in range(3)]
+
+
+def network_diagonal(lay: Layout, edge: list[Nodes], leak: Nodes) -> Nodes:
+    """Diagonal of a network of edges, and of what leaks from its nodes."""
+    for g, s in zip(edge, lay.strides, strict=True):
+        leak = leak + g + lay.take(lay.extend(g), -s)
+    return leak
+
+
+def root_of(lay: Layout, edge: list[Nodes], leak: Nodes, free: Nodes) -> Nodes:
+    """Square root of a network's diagonal; 0 where a node is no unknown."""
+    diagonal = network_diagonal(lay, edge, leak)
+    return barrier(jnp.sqrt(jnp.where((free > 0) & (diagonal > 0), diagonal, 0)))
+
+
+def scale_edges(lay: Layout, edge: list[Nodes], scale_extended: Nodes) -> tuple[Nodes, Nodes, Nodes]:
+    """S_i g S_j, extended."""
+    here = lay.take(scale_extended, 0)
+    x, y, z = (
+        barrier(lay.extend(g * here * lay.take(scale_extended, s))) for g, s in zip(edge, lay.strides, strict=True)
+    )
+    return x, y, z
 
 
 def as_type(arrays: tuple[Nodes, Nodes, Nodes], dtype: jnp.dtype) -> tuple[Nodes, Nodes, Nodes]:
@@ -362,7 +431,7 @@ def apply_scaled(lay: Layout, op: Operator, x: Nodes, u: Voltages) -> tuple[Node
 
     link_t = jnp.sum(op.link_weight * t[op.link_cell], axis=1)
     link_out = op.link_slope * link_t
-    out = lay.take(x, 0) - neighbours(lay, op.scaled_edge, x) + scale * lay.outflow(flow)
+    out = op.diagonal * lay.take(x, 0) - neighbours(lay, op.scaled_edge, x) + scale * lay.outflow(flow)
     # the diagonal has the links' conductances already
     at_links = link_out - op.link_conductance * u[op.link_electrode]
     out = out.at[op.link_node].add(scale[op.link_node] * at_links)

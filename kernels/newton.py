@@ -157,7 +157,7 @@ def solve_linear(
     lay, dtype = levels[0][0], rhs[0].dtype
     op = linearise(lay, net, phi, state, dtype)
     scaled_rhs = barrier(lay.extend(op.scale * rhs[0])), rhs[1]
-    precondition = preconditioner(levels, floating, net, op, state)
+    precondition = preconditioner(levels, floating, net, op)
     matrix, root = functools.partial(apply_scaled, lay, op), barrier(lay.extend(op.root))
     (x, u), iterations = pcg(matrix, precondition, scaled_rhs, root, forcing.astype(dtype))
     return barrier(op.scale * lay.take(x, 0)), u, iterations
@@ -178,14 +178,14 @@ def slope(r_v: Nodes, r_u: Voltages, d_v: Nodes, d_u: Voltages, dtype: jnp.dtype
     return dot(r_v, d_v) + dot(r_u, d_u)
 
 
-def preconditioner(levels: Levels, floating: int, net: Network, op: Operator, state: State):
+def preconditioner(levels: Levels, floating: int, net: Network, op: Operator):
     """(r_v, r_u) -> approximate solution of the scaled matrix, symmetric positive definite; nodes extended."""
-    networks: list[Level] = build_levels(levels, net, op, state)
+    networks: list[Level] = build_levels(levels, net, op)
     if not floating:
         return lambda r_v, r_u: (v_cycle(levels, networks, r_v), jnp.zeros_like(r_u))
     lay, scale = levels[0][0], op.scale
     index = jnp.flatnonzero(net.floating, size=floating)
-    belongs = (op.link_electrode[None, :] == index[:, None]) * op.link_conductance
+    belongs = (op.link_electrode[None, :] == index[:, None]) * op.near.link_conductance
     nothing = jnp.zeros((floating, lay.n), op.root.dtype)
     coupling = jax.vmap(lay.extend)(nothing.at[:, op.link_node].add(belongs) * scale)
     response = jax.lax.map(lambda b: v_cycle(levels, networks, b), coupling)

@@ -199,7 +199,12 @@ class FloatingSphereCase(Case):
             Figure("current between the plates", "A", current, 2e-6),
             Figure("field 2.5 mm ahead of it", "V/cm", field, 1e-3),
             Figure(
-                "its own net current", "A", 0.0, scale=current, bars=balance, why="the solver balances currents to 5e-7"
+                "its own net current",
+                "A",
+                0.0,
+                scale=current,
+                bars=balance,
+                why="the solver balances currents to 5e-7 at its default tolerance",
             ),
         )
 

@@ -259,7 +259,7 @@ class FloatingNeedleCase(Case):
                 0.0,
                 scale=current,
                 bars=dict.fromkeys(self.spacings_mm, most),
-                why="the solver balances currents to 5e-7",
+                why="the solver balances currents to 5e-7 at its default tolerance",
             ),
         )
 

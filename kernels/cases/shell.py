@@ -77,7 +77,7 @@ class FloatingShellCase(Case):
                 0.0,
                 scale=current,
                 bars=balance,
-                why="the solver balances currents to 5e-7",
+                why="the solver balances currents to 5e-7 at its default tolerance",
             ),
         )
 

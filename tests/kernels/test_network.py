@@ -174,7 +174,7 @@ def test_v_cycle_is_symmetric_positive_and_hardly_overshoots():
         phi, volts = jax.device_put(level.at_rest())
         state = evaluate(level.layout, level.kinds, level.network, phi, volts)
         op = linearise(level.layout, level.network, phi, state, np.dtype("float64"))
-        networks = build_levels(level.levels, level.network, op, state)
+        networks = build_levels(level.levels, level.network, op)
         free = np.flatnonzero(np.asarray(op.root))
         v = np.zeros((len(free), level.layout.n))
         v[np.arange(len(free)), free] = 1
