@@ -187,8 +187,9 @@ def sigma_and_slope(
 ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """sigma (S/m) and d sigma / d q, with q = |E|^2 (V^2/m^2), for each voxel by its tissue."""
     # looked up before the arithmetic, which would otherwise be done one voxel at a time
-    s0, rise, a, b = jax.lax.optimization_barrier([table[:, c][tissue] for c in range(1, TABLE_COLUMNS)])
-    kind = table[:, 0][tissue] if len(kinds) > 1 else None
+    columns: Any = [table[:, c][tissue] for c in range(1, TABLE_COLUMNS)]
+    s0, rise, a, b = jax.lax.optimization_barrier(columns)
+    kind = table[:, 0][tissue] if kinds[1:] else None
     # 1e-3 V/m keeps the square root differentiable at rest and lies far below any field of interest
     e = jnp.sqrt(q + 1e-6)
     z, dz = _rise(LawKind(kinds[0]), e, a, b, jnp)

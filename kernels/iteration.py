@@ -247,7 +247,7 @@ class LaneGrid:
             return _compiled[key]
 
 
-def compiler_options() -> dict[str, str]:
+def compiler_options() -> dict[str, str | bool]:
     """XLA's CPU compiler takes optimisation barriers out before it fuses, and then computes neighbours over and over:
     four times the time for a V-cycle. Without that pass they stand until the end."""
     return {"xla_disable_hlo_passes": "cse_barrier_expander"} if jax.default_backend() == "cpu" else {}

@@ -344,7 +344,8 @@ def stiffness(
 
 def near_links(net: Network, weight: Links, conductance: Links, near_sigma: Any, sigma: Nodes) -> Links:
     """Links of the network `Near`: the field along a link is that of its voxels."""
-    rise = sum(s - sigma for s in near_sigma) if net.axis_factors is None else jnp.zeros_like(sigma)
+    x, y, z = near_sigma
+    rise = x + y + z - 3 * sigma if net.axis_factors is None else jnp.zeros_like(sigma)
     return conductance + net.link_g_m.astype(sigma.dtype) * jnp.sum(weight * rise[net.link_cell], axis=1)
 
 

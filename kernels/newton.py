@@ -15,7 +15,7 @@ spectrum in units of the inverse ends at 1.02 in the tests).
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -275,17 +275,22 @@ def line_search(
     zero = jnp.zeros_like(one)
     blank = (one, one, jax.tree.map(jnp.zeros_like, last))
     start = (one, slope_at_0, zero, slope_at_0, one * jnp.inf, one, jnp.int32(0), blank)
-    t, *_, (norm, imbalance, state) = jax.lax.while_loop(unfinished, body, start)
+    found: Any = jax.lax.while_loop(unfinished, body, start)
+    t, *_, (norm, imbalance, state) = found
     return t, state, norm, imbalance
 
 
 def blank_state(net: Network, nodes: int, electrodes: int, dtype: str) -> State:
     """A state between steps that nothing is known of yet, in numpy arrays; with an axis of lanes where `net` has it."""
     front = net.link_g_m.shape[:-1]
-    of_nodes, links = np.zeros((*front, nodes), dtype), np.zeros(net.link_g_m.shape)
+    of_nodes: Any = np.zeros((*front, nodes), dtype)
+    links: Any = np.zeros(net.link_g_m.shape)
+    currents: Any = np.zeros((*front, electrodes))
     split = None
     if net.split is not None:
         pairs = net.split.pairs
-        shares = np.zeros(net.link_weight.shape), np.zeros(pairs.weight.shape)
-        split = SplitState(*shares, np.zeros(pairs.g_m.shape), np.zeros(pairs.g_m.shape))
-    return State(None, of_nodes, of_nodes, links, links, of_nodes, np.zeros((*front, electrodes)), split)
+        of_links: Any = np.zeros(net.link_weight.shape)
+        wide: Any = np.zeros(pairs.weight.shape)
+        of_pairs: Any = np.zeros(pairs.g_m.shape)
+        split = SplitState(of_links, wide, of_pairs, of_pairs)
+    return State(None, of_nodes, of_nodes, links, links, of_nodes, currents, split)

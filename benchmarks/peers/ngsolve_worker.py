@@ -38,9 +38,7 @@ def make_mesh(g: dict[str, Any], order: int, factor: float) -> Any:
     rest = box - ball
     rest.mat("liver")
     sizes = occ.OCCGeometry(occ.Glue([rest, ball]))
-    mesh = ng.Mesh(
-        sizes.GenerateMesh(maxh=FAR_MM * min(factor, 2), grading=GRADING, curvaturesafety=CURVATURE / factor)
-    )
+    mesh = ng.Mesh(sizes.GenerateMesh(maxh=FAR_MM * factor, grading=GRADING, curvaturesafety=CURVATURE))
     mesh.Curve(order)
     return mesh
 

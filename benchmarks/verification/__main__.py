@@ -65,10 +65,6 @@ def main() -> int:
         say("the page is what the figures give" if same else "the page is not what the figures give: make verify")
         return 0 if same else 1
     jax.config.update("jax_compilation_cache_dir", str(DOCS.parent / ".jax_cache"))
-    if wanted.uncertainty or not (wanted.case or wanted.page):
-        from . import uncertainty
-
-        uncertainty.write(uncertainty.checked(say), DOCS)
     if not wanted.page and not wanted.uncertainty:
         from .pictures import draw
 
@@ -79,6 +75,10 @@ def main() -> int:
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         draw(cases, figures, DOCS / "images")
     PAGE.write_text(page(cases, figures), encoding="utf-8")
+    if wanted.uncertainty or not (wanted.case or wanted.page):
+        from . import uncertainty
+
+        uncertainty.write(uncertainty.checked(say), DOCS)
     for line in (broken := broken_bars(cases, figures)):
         say(line)
     return 1 if broken else 0

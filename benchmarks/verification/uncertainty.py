@@ -173,7 +173,7 @@ def draw(found: Checked, path: Path) -> None:
     low, high = ax.get_ylim()
     line = np.asarray([max(low, 1e-3), 100])
     ax.loglog(line, line, "-", lw=1, color="#555555")
-    ax.text(0.25, 0.32, "error = uncertainty", rotation=33, fontsize=8, color="#555555")
+    ax.text(1.6, 2.4, "error = uncertainty", rotation=33, fontsize=8, color="#555555")
     ax.set_ylim(line[0], max(high, 10))
     ax.set_xlim(0.08, 60)
     ax.set_xlabel("uncertainty that the certificate states (%)")

@@ -16,7 +16,10 @@ import pandas as pd
 import pytest
 
 from porefield.kernels import spread
+from porefield.kernels.batch_size import RESERVE, lane_bytes, padded_nodes
+from porefield.kernels.grid import Grid
 from porefield.meshes.errors import ResourceError
+from porefield.meshes.memory import in_words
 from porefield.meshes.plan import Plan
 from porefield.service.sweep_cli import Where, executor_options
 from porefield.workers.executors.interface import WorkerInfo
@@ -190,25 +193,27 @@ def test_memory_that_runs_out_names_the_batch(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_batch_comes_from_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """16^3 voxels take 1.4 MB each: made-up devices with room for few or many."""
+    """Made-up devices with room for 10 points of 16^3 voxels beside the reserve, or for many."""
     evaluator = PlanEvaluator(EvaluatorSettings(PLAN, None, None))
+    each = lane_bytes(padded_nodes(Grid((16, 16, 16), (1e-3, 1e-3, 1e-3))))
+    for_ten = int(10.5 * each / (1 - RESERVE))
     assert evaluator.choose_batch() == 1  # a CPU
-    monkeypatch.setattr(evaluate, "free_device_bytes", lambda: 20_000_000)
+    monkeypatch.setattr(evaluate, "free_device_bytes", lambda: for_ten)
     assert evaluator.choose_batch() == 8
     evaluator.check_batch(10)
-    with pytest.raises(ResourceError, match=r"batch: expected at most 10: each point takes 1.3 MiB"):
+    with pytest.raises(ResourceError, match=rf"expected at most 10: each point takes {in_words(each)}, and"):
         evaluator.check_batch(11)
     monkeypatch.setattr(evaluate, "free_device_bytes", lambda: 60 * GIB)
     assert evaluator.choose_batch() == 64
     for module in (evaluate, spread):
         monkeypatch.setattr(module, "device_count", lambda: 4)
     assert evaluator.choose_batch() == 4 * 64
-    monkeypatch.setattr(evaluate, "free_device_bytes", lambda: 20_000_000)
+    monkeypatch.setattr(evaluate, "free_device_bytes", lambda: for_ten)
     evaluator.check_batch(40)
     with pytest.raises(ResourceError, match="at most 10: each point"):  # 41 can't be shared: all on one
         evaluator.check_batch(41)
     monkeypatch.setattr(evaluate, "free_device_bytes", lambda: None)
-    monkeypatch.setattr(evaluate, "available_bytes", lambda: 20_000_000)
+    monkeypatch.setattr(evaluate, "available_bytes", lambda: for_ten)
     with pytest.raises(ResourceError, match="at most 10"):
         evaluator.check_batch(11)
 
