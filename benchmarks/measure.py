@@ -80,7 +80,7 @@ class Compilations:
         self.lock = threading.Lock()
         jax.monitoring.register_event_duration_secs_listener(self.heard)
 
-    def heard(self, event: str, _seconds: float, **_: Any) -> None:
+    def heard(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event == COMPILED:
             with self.lock:
                 self.count += 1

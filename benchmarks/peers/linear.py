@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numba
+import numba  # pyright: ignore[reportMissingImports]
 import numpy as np
 from numpy.typing import NDArray
 
@@ -116,7 +116,7 @@ class PyAMG:
         self.rows, self.shape = Rows(net), net.diagonal.shape
 
     def setup(self) -> None:
-        import pyamg
+        import pyamg  # pyright: ignore[reportMissingImports]
 
         # one forward and one backward Gauss-Seidel sweep keep the cycle symmetric
         forward, backward = (("gauss_seidel", {"sweep": sweep}) for sweep in ("forward", "backward"))
@@ -161,7 +161,7 @@ class AMGCL:
         self.rows, self.shape = Rows(net), net.diagonal.shape
 
     def setup(self) -> None:
-        import pyamgcl
+        import pyamgcl  # pyright: ignore[reportMissingImports]
 
         options = {"coarsening.type": "smoothed_aggregation", "relax.type": "gauss_seidel"}
         self.cycle = pyamgcl.amg(self.rows.refresh(), options)
@@ -170,7 +170,7 @@ class AMGCL:
         self.rows.refresh()
 
     def solve(self, rhs: Floats, reduction: float) -> tuple[Floats, int]:
-        import pyamgcl
+        import pyamgcl  # pyright: ignore[reportMissingImports]
 
         solver = pyamgcl.solver(self.cycle, {"type": "cg", "tol": reduction, "maxiter": 500})
         return solver(self.rows.matrix, rhs.reshape(-1)).reshape(self.shape), solver.iters
@@ -363,13 +363,13 @@ GAMG = (
 class PETSc:
     """PETSc's CG with a preconditioner by its options."""
 
-    options = GAMG
+    options: str = GAMG
     lag = LAG
 
     def __init__(self, net: Network) -> None:
         self.library, self.rows = shim("petsc"), Rows(net)
         m = self.rows.matrix
-        arrays = (ctypes.c_int(m.shape[0]), *map(pointer, (m.indptr, m.indices, m.data)))
+        arrays = (ctypes.c_int(len(m.indptr) - 1), *map(pointer, (m.indptr, m.indices, m.data)))
         self.handle = ctypes.c_void_p(self.library.algebraic_new(*arrays, self.options.encode()))
 
     def setup(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numba
+import numba  # pyright: ignore[reportMissingImports]
 import numpy as np
 from numpy.typing import NDArray
 
@@ -168,7 +168,8 @@ class Network:
             return stored[f"{prefix}{name}"]
 
         self.spacing_m, self.tissue, self.table = read("spacing_m"), read("tissue"), read("table")
-        self.open = tuple(np.ascontiguousarray(read(f"open_{a}")) for a in "xyz")
+        x, y, z = (np.ascontiguousarray(read(f"open_{a}")) for a in "xyz")
+        self.open = (x, y, z)
         self.metal, self.volts, self.scale_a = read("metal"), read("volts"), float(read("scale_a"))
         self.free = self.metal < 0
         self.links = tuple(read(f"link_{n}") for n in ("node", "electrode", "g_m", "weight"))

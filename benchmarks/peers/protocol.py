@@ -69,7 +69,7 @@ class Served:
     """
 
     def __init__(self, command: Sequence[str | Path], threads: int = 1, more: Mapping[str, str] | None = None) -> None:
-        environment = dict(os.environ) | dict.fromkeys(THREADS, str(threads)) | (more or {})
+        environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), **(more or {})}
         # settings that hold OpenBLAS to an old kernel would slow the peers that use it
         for forced in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
             environment.pop(forced, None)

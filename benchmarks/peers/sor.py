@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
+import numba  # pyright: ignore[reportMissingImports]
 import numpy as np
 
 from .network import Network

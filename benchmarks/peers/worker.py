@@ -29,7 +29,7 @@ def main(name: str, method: str, file: str, tolerance: str) -> None:
         def solve() -> Record:
             return sor.solve(networks, float(tolerance))
 
-        import numba
+        import numba  # pyright: ignore[reportMissingImports]
 
         told |= {"version": f"numba {numba.__version__}", "options": f"c = {sor.RELAXATION}, damping {sor.DAMPING}"}
     else:

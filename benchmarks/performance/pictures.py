@@ -42,6 +42,8 @@ def draw_growth(figures: Figures, path: Path) -> None:
         ax.plot(x, [p["cg_iterations"][-1] for p in points], "s-", ms=4, lw=1.2, color=INK[1], label="PCG iterations")
         if family in ("contrast", "width"):
             ax.set_xscale("log")
+            ax.set_xticks(x, [f"{v:g}" for v in x])
+            ax.minorticks_off()
         ax.set(xlabel=name, title="on the finest grid, 64³", ylim=(0, None))
         ax.legend(frameon=False, fontsize=7)
     fig.savefig(path, dpi=110)
