@@ -107,6 +107,11 @@ def not_measured(figures: Figures) -> str:
             for kind in ("unavailable", "refused", "left_out"):
                 if kind in r:
                     reasons.setdefault(f"{name}: {kind.replace('_', ' ')}, {r[kind]}", []).append(f"{size}³")
+    known = dict.fromkeys(name for at in figures.get("peers", {}).values() for name in at)
+    for size in peer_sizes(figures):
+        for name in known:
+            if name not in figures["peers"][size]:
+                reasons.setdefault(f"{name}: not run yet", []).append(f"{size}³")
     for code, r in figures.get("accuracy", {}).items():
         if "unavailable" in r:
             reasons.setdefault(f"{code}: unavailable, {r['unavailable']}", []).append("accuracy")
