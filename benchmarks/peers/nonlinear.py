@@ -22,8 +22,8 @@ Floats = NDArray[np.float64]
 COARSE_TOLERANCE = 1e-3
 MOST_STEPS = 60
 MEMORY, MIXING, INNER_REDUCTION = 5, 0.6, 0.3
-"""Of Anderson's iteration: tried one at a time with PFMG at 64^3, 3 to 8, 0.6 to 1.0 and 0.03 to 0.3. A memory of 3 was a
-tenth faster than 5 at a reduction of 0.1."""
+"""Of Anderson's iteration: tried one at a time with PFMG at 64^3, 3 to 8, 0.6 to 1.0 and 0.03 to 0.3. A memory of 3 was
+a tenth faster than 5 at a reduction of 0.1."""
 
 
 class LinearSolver(Protocol):
