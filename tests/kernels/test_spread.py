@@ -27,6 +27,7 @@ def test_lanes_are_shared_equally_or_refused(monkeypatch: pytest.MonkeyPatch) ->
     assert [spread.devices_for(lanes) for lanes in (1, 2, 6, 7, 8, 12, 13, 64)] == [1, 2, 6, 7, 8, 6, 1, 8]
 
 
+@pytest.mark.slow
 def test_eight_devices_and_two_give_what_one_gives() -> None:
     """In a process of its own, because devices are counted when JAX starts; spread_on_eight.py says what it checks."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
