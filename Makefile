@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CHECKED := kernels meshes workers service benchmarks examples tests
 PACKAGES := kernels meshes workers service
 
-.PHONY: help setup dev demo test quick check audit format verify bench bench-peers bench-growth bench-page \
+.PHONY: help setup dev demo test quick check audit format verify gallery bench bench-peers bench-growth bench-page \
         bench-compare pins pins-peers clean
 .DEFAULT_GOAL := help
 
@@ -49,6 +49,9 @@ format: $(DEV)  ## format, and mend what ruff can mend
 
 verify: $(DEV)  ## solve the verification cases on fine grids; writes docs/verification.md (20 minutes)
 	$(BIN)/python -m benchmarks.verification
+
+gallery: $(DEV)  ## solve the case gallery; writes docs/gallery.md with its pictures (5 minutes)
+	$(BIN)/python -m benchmarks.gallery
 
 bench: $(DEV)  ## run the benchmarks; figures in .benchmarks/latest.json
 	@mkdir -p .benchmarks

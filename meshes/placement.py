@@ -97,14 +97,13 @@ def check_in_tissue(electrodes: Sequence[Conductor], grid: VoxelGrid, air: NDArr
             tube that touches no tissue.
     """
     problems: list[Problem] = []
-    notes: list[Note] = []
+    bare_outside: dict[str, list[str]] = {}
     for settings in electrodes:
         solid = settings.solid
         if isinstance(solid, Wire):
             problem, share = _check_wire(settings, solid, grid, air)
             if share > 0 and problem is None:
-                text = f"{share:.0%} of the exposed length of {settings.name} lies outside the tissue"
-                notes.append(Note("electrode_partly_outside", text, warning=True))
+                bare_outside.setdefault(f"{share:.0%}", []).append(settings.name)
         elif isinstance(solid, TubeSettings):
             problem = _check_tube(settings, solid, grid, air)
         else:
@@ -113,7 +112,18 @@ def check_in_tissue(electrodes: Sequence[Conductor], grid: VoxelGrid, air: NDArr
             problems.append(problem)
     if problems:
         raise GeometryError(problems)
-    return notes
+    return [
+        Note(
+            "electrode_partly_outside",
+            f"{share} of the exposed length of {_each(names)} lies outside the tissue",
+            warning=True,
+        )
+        for share, names in bare_outside.items()  # 16 equal needles share one note
+    ]
+
+
+def _each(names: list[str]) -> str:
+    return ("each of " if len(names) > 1 else "") + ", ".join(names)
 
 
 def _check_wire(

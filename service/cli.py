@@ -1,6 +1,7 @@
 """The command line: `porefield run`, `validate`, `report`, `sweep ...` (sweep_cli.py), `robustness`
-(robustness_cli.py), `schema`, `tissues` (tissues_cli.py), `electrodes` and `protocols` (library_cli.py), `export` and
-`markups` (export_cli.py); for the service `serve`, `keys` and `database` (serve_cli.py).
+(robustness_cli.py), `schema`, `tissues` (tissues_cli.py), `electrodes` and `protocols` (library_cli.py), `examples`
+(examples_cli.py), `export` and `markups` (export_cli.py); for the service `serve`, `keys` and `database`
+(serve_cli.py).
 
 The numerics are imported inside the commands that use them: `porefield --help` should not wait for JAX, and the
 environment (compilation cache, device) has to be set before JAX is imported.
@@ -17,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from .environment import configure_numerics
+from .examples_cli import examples
 from .export_cli import export, markups
 from .library_cli import electrodes, protocols
 from .robustness_cli import EXIT_CODES_HELP as ROBUSTNESS_EXIT_CODES
@@ -51,6 +53,7 @@ app.command(epilog=SERVICE_EXIT_CODES)(serve)
 app.command()(tissues)
 app.command()(electrodes)
 app.command()(protocols)
+app.command()(examples)
 
 
 class Device(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +19,8 @@ from .report_planes import Plane
 
 _SAME_PLACE_MM = 2.5
 """Needles whose names would stand closer than this share one label."""
+_MANY = 3
+"""Conductors of one device that a label no longer names one by one."""
 _TURNS = tuple(math.radians(d) for d in (0, 45, -45, 90, -90, 135, -135, 180))
 _DISTANCES_PT = (6.0, 12.0, 20.0, 30.0)
 
@@ -32,13 +35,23 @@ def draw_names(axes: Axes, plane: Plane, sketches: Sequence[Sketch]) -> list[Bbo
         np.concatenate([axes.transData.transform(s.label[None]) for s in sketches]) if sketches else np.empty((0, 2))
     )
     boxes: list[Bbox] = []
+    letters = _letters(axes)
     for group in grouped(sketches):
         first = group[0]
         away = first.away
         if first.crossing is not None and middle is not None and np.linalg.norm(first.label - middle) > 1:
             away = plane.as_seen(first.label - middle)
-        boxes.append(_place_name(axes, plane, group, away, boxes, metal))
+        boxes.append(_place_name(axes, plane, group, away, [*letters, *boxes], metal))
     return boxes
+
+
+def _letters(axes: Axes) -> list[Bbox]:
+    """Where the patient's directions stand in a panel, in pixels: near enough for names to keep clear of them."""
+    size = (style.BODY_PT + 1) * axes.get_figure(root=True).dpi / 72  # pyright: ignore[reportOptionalMemberAccess]
+    frame = axes.get_window_extent()
+    x, y, half = (frame.x0 + frame.x1) / 2, (frame.y0 + frame.y1) / 2, 0.8 * size
+    places = [(frame.x0 + half, y), (frame.x1 - half, y), (x, frame.y0 + half), (x, frame.y1 - half)]
+    return [Bbox.from_extents(at_x - half, at_y - half, at_x + half, at_y + half) for at_x, at_y in places]
 
 
 def grouped(sketches: Sequence[Sketch]) -> list[list[Sketch]]:
@@ -54,6 +67,20 @@ def grouped(sketches: Sequence[Sketch]) -> list[list[Sketch]]:
     return groups
 
 
+def in_short(names: Sequence[str]) -> str:
+    """Names in one label; of three or more conductors of a device what their names share: rows.a for rows.a1 to .a4."""
+    devices: dict[str, list[str]] = {}
+    for name in names:
+        devices.setdefault(name.partition(".")[0], []).append(name)
+    told = [[_shared(own)] if len(own) >= _MANY else own for own in devices.values()]
+    return ", ".join(name for own in told for name in own)
+
+
+def _shared(names: Sequence[str]) -> str:
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in alike).rstrip(".")
+
+
 def _place_name(
     axes: Axes,
     plane: Plane,
@@ -66,7 +93,7 @@ def _place_name(
     left, right, bottom, top = plane.extent
     low, high = np.minimum([left, bottom], [right, top]), np.maximum([left, bottom], [right, top])
     x, y = np.clip(group[0].label, low, high)
-    words = style.plain(style.shortened(", ".join(s.name for s in group), 32))
+    words = style.plain(style.shortened(in_short([s.name for s in group]), 32))
     how = {"fontsize": style.BODY_PT, "fontweight": "bold", "color": style.INK, "zorder": 6}
     label = axes.annotate(
         words, (float(x), float(y)), xytext=(0, 0), textcoords="offset points", path_effects=style.cased(2.6), **how

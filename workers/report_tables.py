@@ -124,7 +124,8 @@ def currents_table(result: Result) -> Html:
         )
         classes.append("bad" if pulse.get("within_generator_limits") is False else "")
     caption = "Currents, positive out of the electrode into the tissue"
-    return table(caption, heads, rows, words=(0, 1, -1), classes=classes)
+    listing = () if wide else (3,)  # a line of 16 needles wraps, or all of the page would be printed small
+    return table(caption, heads, rows, words=(0, 1, *listing, -1), classes=classes)
 
 
 def pulse_title(pulse: Mapping[str, Any]) -> Html:

@@ -219,16 +219,28 @@ def warnings(result: Result, most: int | None = None, heading: str = "Warnings")
     found = [str(w) for w in result.summary.get("warnings") or ()]
     if not found:
         return Html('<div class="notes none"><h2>Warnings</h2>None.</div>')
+    if most is not None:
+        found = _unverified_as_one(result, found)
     shown = found if most is None else found[:most]
     items = "".join(f"<li><span>{escape(w)}</span></li>" for w in shown)
     more = f"<p>And {len(found) - len(shown)} more, on the next page.</p>" if len(shown) < len(found) else ""
     return Html(f'<div class="notes"><h2>{heading}</h2><ul>{items}</ul>{more}</div>')
 
 
+def _unverified_as_one(result: Result, found: list[str]) -> list[str]:
+    """One line for all unverified values, of which each tissue may have some: they would shrink the page's picture."""
+    notes = result.summary.get("notes") or ()
+    kinds = {str(note.get("message")): note.get("kind") for note in notes}
+    unverified = [w for w in found if kinds.get(w) == "unverified_value"]
+    if len(unverified) < 2:
+        return found
+    names = ", ".join(spoken(w.split(": unverified")[0]) for w in unverified)
+    others = [w for w in found if w not in unverified]
+    return [*others, f"Unverified values, see Tissues: {names}"]
+
+
 def all_warnings(result: Result) -> Html:
-    """All of them, where the first page has not room for all."""
-    return (
-        warnings(result, None, "All warnings")
-        if len(result.summary.get("warnings") or ()) > MOST_WARNINGS
-        else Html("")
-    )
+    """All of them, where the first page does not tell each."""
+    found = [str(w) for w in result.summary.get("warnings") or ()]
+    all_told = len(found) <= MOST_WARNINGS and _unverified_as_one(result, found) == found
+    return Html("") if all_told else warnings(result, None, "All warnings")

@@ -159,7 +159,9 @@ def warnings_of(scene: Scene, pulses: Sequence[PulseSummary], avoid: Mapping[str
         for name, measured in avoid.items()
         if measured.exceeded and measured.max_v_per_cm is not None
     ]
-    return found + [note.message for note in scene.notes if note.warning]
+    notes = [note for note in scene.notes if note.warning]
+    # most values of tissues are unverified: a capped voltage or a bare shaft would be lost among them
+    return found + [note.message for note in sorted(notes, key=lambda note: note.kind == "unverified_value")]
 
 
 def over_current(pulse: PulseSummary, generator: Generator | None) -> str:

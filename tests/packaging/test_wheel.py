@@ -75,6 +75,13 @@ def test_wheel_holds_every_package_file_and_nothing_else(wheel: Path) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+def test_installed_wheel_has_the_gallery(installed: Path, tmp_path: Path) -> None:
+    assert "liver_vessel" in run(installed / "porefield", "examples", cwd=tmp_path)
+    run(installed / "porefield", "examples", "--coarse", "--out", "cases", cwd=tmp_path)
+    assert run(installed / "porefield", "validate", "cases/liver_vessel.yaml", cwd=tmp_path)
+    assert len(list((tmp_path / "cases").iterdir())) == 9
+
+
 def test_installed_wheel_runs_a_plan_away_from_the_repository(installed: Path, tmp_path: Path) -> None:
     where = run(installed / "python", "-c", "import porefield.meshes as m; print(m.__file__)", cwd=tmp_path)
     assert Path(where.strip()).is_relative_to(installed.parent)

@@ -103,6 +103,16 @@ def test_of_many_warnings_the_first_page_has_the_gravest(torso: Result) -> None:
     assert not all_warnings(torso)
 
 
+def test_unverified_values_are_one_line_of_the_first_page(torso: Result) -> None:
+    told = [f"{tissue}: unverified baseline_s_per_m (recall)" for tissue in ("red_liver", "fat")]
+    notes = [{"kind": "unverified_value", "message": message} for message in told]
+    result = changed(torso, warnings=[*told, "mind the gap"], notes=notes)
+    first = warnings(result, 3)
+    assert first.index("mind the gap") < first.index("Unverified values, see Tissues: red liver, fat")
+    assert first.count("<li>") == 2
+    assert all_warnings(result).count("<li>") == 3
+
+
 def test_the_first_page_is_one_and_says_what_it_is_not(torso: Result) -> None:
     html = front(torso, PNG)
     assert html.startswith('<div class="front">')

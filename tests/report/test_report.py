@@ -19,7 +19,7 @@ from PIL import Image
 from porefield.workers import report_tables
 from porefield.workers.figures import coverage_figure, headline, main_planes
 from porefield.workers.figures_charts import crossing_axis, fullest_slice, histogram_figure, pulses_figure
-from porefield.workers.figures_labels import clearest_point
+from porefield.workers.figures_labels import clearest_point, in_short
 from porefield.workers.figures_style import field_rgba, plain, tissue_colours
 from porefield.workers.report import header, measures, pictures, provenance, write_report
 from porefield.workers.report_data import Result, read_result
@@ -244,7 +244,7 @@ def test_tables_tell_currents_limits_and_doubts(torso: Result) -> None:
     assert re.search(r'<tr class="doubt"><th scope="row"></th><td>conductivity, permeabilised</td>', tissues)
     many = changed(torso, pulses=[{**torso.pulses[0], "currents_a": {f"N{i}": 1.0 for i in range(24)}}])
     many = Result(many.summary, many.dataset, many.affine, (), many.attributes)
-    assert "N0 1.00, N1 1.00" in Page(report_tables.currents_table(many)).text
+    assert "<td>N0 1.00, N1 1.00" in report_tables.currents_table(many)  # no number, so that it wraps
     assert "not given" in Page(measures(changed(torso, status="stagnated"))).text.lower()
 
 
@@ -304,6 +304,12 @@ def test_the_field_is_clear_when_weak_and_covers_when_strong() -> None:
     assert rgba[2, 3] == pytest.approx(0.86)
     assert rgba[4, 3] == 0
     np.testing.assert_allclose(rgba[3], field_rgba(np.array([1400.0]), 1400.0, 400.0)[0])
+
+
+def test_many_needles_of_a_device_share_a_name() -> None:
+    assert in_short(["rows.a1", "rows.a2", "rows.a3", "N1"]) == "rows.a, N1"
+    assert in_short(["hex.1", "hex.6", "hex.centre"]) == "hex"
+    assert in_short(["N1", "N2", "N3", "rows.a1", "rows.b1"]) == "N1, N2, N3, rows.a1, rows.b1"
 
 
 def test_labels_of_isolines_keep_clear_of_what_is_there() -> None:

@@ -1,0 +1,1 @@
+"""The case gallery: its figures, pictures and page."""
