@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -28,6 +29,18 @@ START_S = 30.0
 PATIENCE_S = 180.0
 """For a process to start or to stop: imports take seconds of CPU, of which a busy machine has few."""
 
+SERVER_LOG = io.StringIO()
+"""What servers in threads of this process log. Written to sys.stdout from a thread, while pytest puts another stream in
+its place, it crashed the interpreter."""
+
+
+def told() -> str:
+    """What was logged since it was last asked for."""
+    text = SERVER_LOG.getvalue()
+    SERVER_LOG.seek(0)
+    SERVER_LOG.truncate()
+    return text
+
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
@@ -35,7 +48,8 @@ def serving(app: FastAPI) -> Iterator[str]:
     silence_access_log()
     # rich's tracebacks, the default, show every local variable: seconds in a process that has run many tests
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
+    processors = [*structlog.get_config()["processors"][:-1], plain]
+    structlog.configure(processors=processors, logger_factory=structlog.PrintLoggerFactory(SERVER_LOG))  # type: ignore[arg-type]
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, server_header=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

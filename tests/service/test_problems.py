@@ -47,7 +47,7 @@ class Case:
 
     Attributes:
         at: a server of the fixture `servers`.
-        path: parts of the operation's path; "{job}", "{token}" and "{waiting}" stand for things that are there.
+        path: parts of the operation's path; "{job}", "{kept}", "{token}" and "{waiting}" are things that are there.
         send: what httpx is told.
     """
 
@@ -100,6 +100,8 @@ CASES = [
     Case(("GET", "/v1/jobs/{job_id}/results"), 404, "result-not-ready", at="full", path={"job_id": "{waiting}"}),
     Case(NIFTI, 404, "not-found", path={"job_id": "{job}", "name": "nothing"}),
     Case(NIFTI, 422, "invalid-request", path={"job_id": "{job}", "name": "zone"}, send={"params": {"pulse": -1}}),
+    Case(NIFTI, 422, "no-such-frame", path={"job_id": "{job}", "name": "zone"}, send={"params": {"frame": "scan"}}),
+    Case(NIFTI, 507, "no-room", at="full disk", path={"job_id": "{kept}", "name": "zone"}),
     Case(LINKS, 400, "malformed-json", send=body(b"{")),
     Case(LINKS, 404, "not-found", send={"json": {}}),
     Case(LINKS, 413, "body-too-large", at="small", send=body(b" " * 5000)),
@@ -191,7 +193,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory, url: str, solved: ServiceJ
         "small": app(max_body_bytes=4000),
         "full": app(max_unfinished_jobs=1),
         "vast": app(max_voxels=2**60, executor="in_process", workers=1),
-        "full disk": app(),
+        "full disk": app(executor="in_process", workers=1),
         "down": app(require_keys=True),
         "broken": app(),
     }
@@ -207,7 +209,10 @@ def servers(tmp_path_factory: pytest.TempPathFactory, url: str, solved: ServiceJ
         with Client(url) as usual:
             usual.submit("plan", plan(), idempotency_key="taken").wait(60)
             token = usual.job(solved.id).share()["href"].split("/")[-2]
-        known = {"job": solved.id, "waiting": waiting, "token": token}
+        with Client(urls["full disk"]) as full_disk:
+            kept = full_disk.submit("plan", plan()).wait(60).id
+        change(apps["full disk"], results=FullDisk(apps["full disk"].state.services.anatomies))
+        known = {"job": solved.id, "waiting": waiting, "token": token, "kept": kept}
         known["token of down"] = apps["down"].state.services.links.token(NOBODY, time.time() + 3600)
         yield Servers(clients, known, apps["keys"])
     gone.dispose()
@@ -218,12 +223,15 @@ def change(app: FastAPI, **parts: Any) -> None:
 
 
 class FullDisk:
-    """Where uploads find no room."""
+    """Where uploads, and files made for a reader, find no room."""
 
     def __init__(self, store: AnatomyStore) -> None:
         self._store = store
 
     def receiving(self) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def of(self, _job: Any) -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
