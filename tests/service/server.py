@@ -49,7 +49,7 @@ def serving(app: FastAPI) -> Iterator[str]:
     # rich's tracebacks, the default, show every local variable: seconds in a process that has run many tests
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     processors = [*structlog.get_config()["processors"][:-1], plain]
-    structlog.configure(processors=processors, logger_factory=structlog.PrintLoggerFactory(SERVER_LOG))  # type: ignore[arg-type]
+    structlog.configure(processors=processors, logger_factory=structlog.PrintLoggerFactory(SERVER_LOG))
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, server_header=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
