@@ -9,8 +9,8 @@ from .report_data import Result, tissue_values
 from .report_format import Html, badge, cubic_cm, exact, finite, number, scientific, table, text
 from .report_uncertainty import number_at, percent_at
 
-MOST_ELECTRODE_COLUMNS = 10
-"""Above this, currents are listed in one column: a table has to fit on paper."""
+MOST_ELECTRODE_COLUMNS = 6
+"""Above this, currents are listed in one column: a table has to fit on paper, and seven columns print small."""
 
 QUANTITIES = {
     "baseline_s_per_m": "conductivity at rest",
@@ -109,7 +109,7 @@ def currents_table(result: Result) -> Html:
     for index, pulse in enumerate(result.pulses):
         flow: Mapping[str, Any] = pulse.get("currents_a") or {}
         cells = [current(flow.get(n)) for n in names]
-        listed = ", ".join(f"{n} {c}" for n, c in zip(names, cells, strict=True))
+        listed = ", ".join(f"{n}\N{NO-BREAK SPACE}{c}" for n, c in zip(names, cells, strict=True))
         power = finite(pulse.get("peak_power_w"))
         rows.append(
             (

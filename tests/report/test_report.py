@@ -244,7 +244,9 @@ def test_tables_tell_currents_limits_and_doubts(torso: Result) -> None:
     assert re.search(r'<tr class="doubt"><th scope="row"></th><td>conductivity, permeabilised</td>', tissues)
     many = changed(torso, pulses=[{**torso.pulses[0], "currents_a": {f"N{i}": 1.0 for i in range(24)}}])
     many = Result(many.summary, many.dataset, many.affine, (), many.attributes)
-    assert "<td>N0 1.00, N1 1.00" in report_tables.currents_table(many)  # no number, so that it wraps
+    assert "<td>N0\N{NO-BREAK SPACE}1.00, N1\N{NO-BREAK SPACE}1.00" in report_tables.currents_table(
+        many
+    )  # no number, so that it wraps
     assert "not given" in Page(measures(changed(torso, status="stagnated"))).text.lower()
 
 
