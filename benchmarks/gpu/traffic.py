@@ -22,7 +22,7 @@ SINGLE, DOUBLE = 4, 8
 PCG = SINGLE * (2 + 3 + 2 + 3 + 3 + 2)
 """r.z; z + beta p; p.Ap; x + a p; r - a Ap; the norm of r times root."""
 MATRIX = SINGLE * (3 + 6 + 11)
-"""v = x / root; t from v, three drops and the curvature; rows from x, diagonal, three edges, t, three drops and root."""
+"""v = x / root; t from v, three drops, curvature; rows from x, diagonal, three edges, t, three drops and root."""
 SMOOTHING_STEP = SINGLE * 6
 """x, r, three edges; the new x."""
 TRANSFERS = SINGLE * (7 + 2.625 + 2.625 + 4)
