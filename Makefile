@@ -50,7 +50,7 @@ format: $(DEV)  ## format, and mend what ruff can mend
 verify: $(DEV)  ## solve the verification cases on fine grids; writes docs/verification.md (20 minutes)
 	$(BIN)/python -m benchmarks.verification
 
-gallery: $(DEV)  ## solve the case gallery; writes docs/gallery.md with its pictures (5 minutes)
+gallery: $(DEV)  ## solve the case gallery; writes docs/gallery.md with its pictures (3 minutes)
 	$(BIN)/python -m benchmarks.gallery
 
 bench: $(DEV)  ## run the benchmarks; figures in .benchmarks/latest.json

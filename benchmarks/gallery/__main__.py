@@ -1,6 +1,6 @@
 """Run the cases of the gallery; write docs/gallery.json, docs/gallery.md, its pictures, and the figures tests expect.
 
-python -m benchmarks.gallery                  all cases at the full grid: figures, times, pictures, page (5 minutes)
+python -m benchmarks.gallery                  all cases at the full grid: figures, times, pictures, page (3 minutes)
 python -m benchmarks.gallery --case NAME      some of them anew
 python -m benchmarks.gallery --coarse         the figures of the coarse grid anew, meshes/data/cases/expected.yaml
 python -m benchmarks.gallery --page           the page alone, from the figures that are there
