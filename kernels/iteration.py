@@ -248,9 +248,12 @@ class LaneGrid:
 
 
 def compiler_options() -> dict[str, str | bool]:
-    """XLA's CPU compiler takes optimisation barriers out before it fuses, and then computes neighbours over and over:
-    four times the time for a V-cycle. Without that pass they stand until the end."""
-    return {"xla_disable_hlo_passes": "cse_barrier_expander"} if jax.default_backend() == "cpu" else {}
+    """XLA's CPU compiler took optimisation barriers out before it fused until some version after 0.10, and then computed
+    neighbours over and over: four times the time for a V-cycle. Without that pass they stand until the end; small loops
+    must not be hoisted then, which has no code for barriers. From 0.12 on they stand as it is."""
+    if jax.default_backend() != "cpu" or jax.__version_info__ >= (0, 12):
+        return {}
+    return {"xla_disable_hlo_passes": "cse_barrier_expander,small-while-loop-hoisting"}
 
 
 _compiled: dict[Any, CompiledStep] = {}
