@@ -248,7 +248,7 @@ class LaneGrid:
 
 
 def compiler_options() -> dict[str, str | bool]:
-    """XLA's CPU compiler took optimisation barriers out before it fused until some version after 0.10, and then computed
+    """Until some version after 0.10 XLA's CPU compiler took optimisation barriers out before it fused, then computed
     neighbours over and over: four times the time for a V-cycle. Without that pass they stand until the end; small loops
     must not be hoisted then, which has no code for barriers. From 0.12 on they stand as it is."""
     if jax.default_backend() != "cpu" or jax.__version_info__ >= (0, 12):
