@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from . import caches
 from .nested import Sizes, nested_grids
 from .network import Network
 from .newton import StepResult, blank_state, newton_step, newton_steps
@@ -230,21 +231,23 @@ class LaneGrid:
         network = jax.tree.map(shape_of, self.network)
         leaves, structure = jax.tree.flatten(network)
         key = (*self.static.values(), self.devices, structure, *((leaf.shape, str(leaf.dtype)) for leaf in leaves))
-        # one at a time: the compiler uses all cores, and the persistent cache was written beside another compilation
-        # until a process crashed in it
-        with _compiling:
-            if key not in _compiled:
+        with _compiling:  # one at a time: the compiler uses all cores
+            step = caches.compiled.get(key)
+            if step is None:
+                caches.make_room()
                 front = () if self.lanes is None else (self.lanes,)
                 with jax.enable_x64(True):
                     electrodes = len(self.first.problem.potentials_v)
                     shapes = ((*front, self.first.layout.n), (*front, electrodes), front)
                     phi, volts, forcing = (shape_of(jax.ShapeDtypeStruct(s, jnp.float64)) for s in shapes)
-                    step = newton_step if self.lanes is None else newton_steps
+                    traced = newton_step if self.lanes is None else newton_steps
                     if self.devices > 1:
-                        step = spread_steps(self.devices)
+                        traced = spread_steps(self.devices)
                     arguments = (network, phi, volts, jax.tree.map(shape_of, self.state), forcing, forcing)
-                    _compiled[key] = step.lower(*arguments, **self.static).compile(compiler_options())
-            return _compiled[key]
+                    step = traced.lower(*arguments, **self.static).compile(compiler_options())
+                caches.compiled[key] = step
+                caches.count += 1
+            return step
 
 
 def compiler_options() -> dict[str, str | bool]:
@@ -256,13 +259,12 @@ def compiler_options() -> dict[str, str | bool]:
     return {"xla_disable_hlo_passes": "cse_barrier_expander,small-while-loop-hoisting"}
 
 
-_compiled: dict[Any, CompiledStep] = {}
 _compiling = threading.Lock()
 
 
 def compilations() -> int:
     """How many Newton steps this process has compiled."""
-    return len(_compiled)
+    return caches.count
 
 
 def with_tissue_at_rest(network: Network) -> Network:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from porefield.kernels import caches
 from porefield.kernels.conductivity import ConductivityLaw
 from porefield.kernels.field import solve_field, solve_fields
 from porefield.kernels.iteration import Start, compilations
@@ -181,3 +182,14 @@ def test_nested_grids_and_a_start_on_the_finest() -> None:
 def test_problems_that_do_not_fit_together_are_refused(problems, more, message) -> None:
     with pytest.raises(ValueError, match=message):
         solve_fields(problems, **more)
+
+
+def test_compiled_programs_are_forgotten_before_a_process_runs_out_of_mappings(monkeypatch, tmp_path) -> None:
+    """As if the system granted a hundred: a process that has compiled anything has more."""
+    solve_field(PLACES[0])
+    (tmp_path / "limit").write_text("100\n")
+    monkeypatch.setattr(caches, "LIMIT", tmp_path / "limit")
+    before = caches.count
+    assert caches.make_room() is caches.MAPS.is_file()
+    assert solve_field(PLACES[0]).converged
+    assert caches.count == before + caches.MAPS.is_file()

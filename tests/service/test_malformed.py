@@ -125,7 +125,7 @@ def change(draw: Any, body: Any) -> Any:
         case "add" if isinstance(here, dict):
             here[draw(ANY_TEXT | WORDS)] = draw(VALUES)
         case "add" | "repeat" if isinstance(here, list):
-            here += [draw(VALUES)] if draw(st.booleans()) else copy.deepcopy(here) * draw(st.sampled_from([1, 3, 300]))
+            here += [draw(VALUES)] if draw(st.booleans()) else list(here) * draw(st.sampled_from([1, 3, 300]))
         case "wrap":
             holder[last] = [here] if draw(st.booleans()) else {draw(WORDS): here}
         case "rename" if before and isinstance(holder, dict):
