@@ -35,7 +35,7 @@ COARSEST_STEPS = 20
 
 
 class Level(NamedTuple):
-    """A network at frozen conductivity, scaled as network.Operator: `root` of the diagonal is 0 where no unknown is."""
+    """A network near the Newton matrix, scaled as it is: `root` of the diagonal is 0 where no unknown is."""
 
     root: Nodes
     scaled_edge: tuple[Float[Array, " e"], Float[Array, " e"], Float[Array, " e"]]
