@@ -1,9 +1,9 @@
 """Where to start a solve from the solutions of its neighbours.
 
 Along the voltage, phi / V changes slowly: it is continued as a polynomial through the last solutions. With other tissue
-values on the same electrodes the last potential is taken as it is. A needle that moved drags a field along that is
-steepest where it was; beyond `FURTHEST_MOVE` voxels that costs more Newton steps than nested grids from rest do, so
-there is no start to offer.
+values on the same electrodes the last potential is taken as it is. Needles that moved take the field round them along
+(transport.py), up to `FURTHEST_CARRIED`; for any other electrode that moved by more than `FURTHEST_MOVE` there is no
+start to offer.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from .grid import Grid
 from .iteration import Start
 from .problem import FieldProblem
 from .solution import Solution
+from .transport import carry_along
 
 FURTHEST_MOVE = 0.25
-"""Voxels that an electrode may have moved."""
+"""Voxels that an electrode may have moved for the potential to be taken as it is."""
+FURTHEST_CARRIED = 0.15
+"""Of the distance between two needles' axes, that one may have moved for the potential to be carried along."""
 MOST_POINTS = 3
 """Solutions that the continuation along the voltage runs through."""
 
@@ -63,11 +66,14 @@ class Continuation:
             return None
         last = self.neighbours[-1]
         ratio = proportion(last.problem, problem)
-        if ratio is None or not same_place(last.problem, problem):
+        if ratio is None:
             return None
         if same_network(last.problem, problem):
             return extrapolate(self.neighbours, last.voltage_v * ratio)
-        return Start(last.solution.potential_v * ratio, np.asarray(last.solution.electrode_potentials_v) * ratio)
+        potential_v = near_potential(last, problem)
+        if potential_v is None:
+            return None
+        return Start(potential_v * ratio, np.asarray(last.solution.electrode_potentials_v) * ratio)
 
 
 def extrapolate(neighbours: list[Neighbour], voltage_v: float) -> Start:
@@ -80,6 +86,36 @@ def extrapolate(neighbours: list[Neighbour], voltage_v: float) -> Start:
         nodes = nodes + weight * n.solution.potential_v
         electrodes = electrodes + weight * np.asarray(n.solution.electrode_potentials_v)
     return Start(np.asarray(nodes), np.asarray(electrodes))
+
+
+def near_potential(last: Neighbour, problem: FieldProblem) -> NDArray[np.float64] | None:
+    """A neighbour's potential at its own voltage, as far as it tells of a problem; None where it does not."""
+    if same_place(last.problem, problem):
+        return last.solution.potential_v
+    before, now = needles_of(last.problem), needles_of(problem)
+    if last.problem.grid != problem.grid or not may_follow(before, now, problem.grid):
+        return None
+    return carry_along(problem.grid, last.solution.potential_v, before, now)
+
+
+def needles_of(problem: FieldProblem) -> list[Needle]:
+    """All electrodes where all are needles, else none."""
+    needles = [e for e in problem.electrodes if isinstance(e, Needle)]
+    return needles if len(needles) == len(problem.electrodes) else []
+
+
+def may_follow(before: list[Needle], now: list[Needle], grid: Grid) -> bool:
+    """Whether needles only moved, and by little beside the distances between them."""
+    if not before or len(before) != len(now):
+        return False
+    apart_m = min((axes_apart_m(a, b) for i, a in enumerate(now) for b in now[:i]), default=np.inf)
+    moves = [moved_m(a, b, grid) for a, b in zip(before, now, strict=True)]
+    return all(move <= FURTHEST_CARRIED * apart_m for move in moves)
+
+
+def axes_apart_m(a: Needle, b: Needle) -> float:
+    """Distance (m) between the middles of two needles' bare metal."""
+    return float(np.linalg.norm(a.centre_m - b.centre_m))
 
 
 def span_v(problem: FieldProblem) -> float:

@@ -15,11 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import nrrd
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from .errors import AnatomyError, ResourceError
@@ -145,6 +142,8 @@ def read_shape(path: Path, field: str) -> tuple[int, ...]:
     with _told(path, field):
         if _is_nrrd(path):
             return tuple(int(n) for n in nrrd.read_header(str(path))["sizes"])
+        import nibabel as nib  # takes half a second, and phantoms need none
+
         return tuple(int(n) for n in getattr(nib.load(path), "shape", ()))
 
 
@@ -155,6 +154,9 @@ def _is_nrrd(path: Path) -> bool:
 @contextmanager
 def _told(path: Path, field: str) -> Iterator[None]:
     """Whatever the libraries raise on a broken file, as an error that names the plan's field."""
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
     try:
         yield
     except (
@@ -174,6 +176,8 @@ def _told(path: Path, field: str) -> Iterator[None]:
 
 
 def _read_nifti(path: Path, field: str) -> tuple[NDArray[Any], Array, str, tuple[str, ...]]:
+    import nibabel as nib
+
     image = nib.load(path)
     if not isinstance(image, nib.Nifti1Pair):
         raise AnatomyError.of(field, "a NIfTI or NRRD file", f"{path}, {type(image).__name__}")

@@ -6,7 +6,6 @@ import gzip
 import io
 from typing import Any, Literal
 
-import nibabel as nib
 import nrrd
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,8 @@ def nifti_bytes(data: NDArray[Any], affine: NDArray[np.float64], description: st
         data: uint8, int16 or float32, shape (nx, ny, nz). affine: (4, 4), voxel centre index -> patient RAS mm.
         description: at most 79 bytes of ASCII; longer text is cut.
     """
+    import nibabel as nib  # takes half a second, and few runs write any
+
     image = nib.Nifti1Image(np.ascontiguousarray(data), affine)
     image.header.set_xyzt_units(xyz="mm")
     image.set_sform(affine, code=1)  # scanner coordinates

@@ -26,7 +26,7 @@ def configure_numerics(device: str | None = None) -> None:
         sys.stderr.write(f"note: compiled kernels are not kept: {cache}: {error.strerror}\n")
         return
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 
 def compilation_cache_dir() -> Path:

@@ -8,10 +8,9 @@ Voxel values are the mean over a voxel; nodes are its corners.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from ..kernels import coverage
@@ -23,6 +22,9 @@ from ..meshes.voxels import VoxelGrid
 from .measures import tissue_thresholds_v_per_m
 from .summary import RunSummary
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 SPACE = ("x", "y", "z")
 NODES = ("x_node", "y_node", "z_node")
 ZONES = ("outside", "reversible", "irreversible", "electrode")
@@ -33,6 +35,8 @@ def build_dataset(
     scene: Scene, solutions: Sequence[Solution], samples: FieldSamples, summary: RunSummary
 ) -> xr.Dataset:
     """All maps of a run with their coordinates and attributes."""
+    import xarray as xr  # takes a second; workers of sweeps make no dataset
+
     variables = {
         **_tissue_maps(scene),
         **_field_maps(scene, solutions, summary.status.value),

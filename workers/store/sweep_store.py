@@ -25,11 +25,9 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
@@ -41,7 +39,10 @@ from .columns import Columns, put_states
 from .maps import create_maps
 from .places import Place, Say, place_of
 from .records import read_batches, read_record, record_key
-from .tables import dataset_of, parquet_of, table_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
 
 
 class SweepStore:
@@ -157,6 +158,8 @@ class SweepStore:
 
     def read_maps(self) -> xr.Dataset:
         """All maps, lazily; points without a record hold the fill value."""
+        import xarray as xr  # with pandas it takes a second, and workers need neither
+
         if not self.layout.maps:
             return xr.Dataset()
         with self.place.telling():
@@ -208,6 +211,8 @@ class SweepStore:
         Returns:
             Where the two are.
         """
+        from .tables import dataset_of, parquet_of
+
         columns = self._read_columns()
         dataset = dataset_of(self.header, self.layout, self.dims, columns)
         with self.place.replaced("dataset.zarr") as partial:
@@ -221,6 +226,8 @@ class SweepStore:
         Raises:
             PorefieldError: the sweep was never packed.
         """
+        import xarray as xr
+
         packed = self.place.published("dataset.zarr")
         if packed is None:
             raise PorefieldError.of("sweep", "a sweep that has been run, or exported, once", self.url)
@@ -229,6 +236,8 @@ class SweepStore:
 
     def table(self) -> pd.DataFrame:
         """One row per point, as points.parquet has it, made from the records."""
+        from .tables import table_of
+
         return table_of(self.layout, self.dims, self._read_columns())
 
     @cached_property
