@@ -1,8 +1,8 @@
 """How many problems to solve side by side, from the memory that is free.
 
 XLA's own analysis of the compiled step (temporaries, arguments and results, what is donated once), on the CPU, grows in
-proportion to the lanes: 151, 163 and 192 bytes for each node and lane at 64^3, 48 x 24 x 20 and 20^3 voxels; of a solve
-by itself 142 at 96^3 and 64^3. tests/kernels/test_batch_size.py holds the formula to the analysis. XLA takes something
+proportion to the lanes: 130, 141 and 168 bytes for each node and lane at 64^3, 48 x 24 x 20 and 20^3 voxels; of a solve
+by itself 138 at 64^3. tests/kernels/test_batch_size.py holds the formula to the analysis. XLA takes something
 else on a GPU; `RESERVE` has to cover the difference.
 """
 
@@ -13,11 +13,11 @@ import jax
 from .grid import Grid
 from .layout import level_layouts
 
-BYTES_PER_NODE = 145
-BYTES_PER_NODE_AND_FLOATING = 4
-BYTES_PER_NODE_DIRECTIONAL = 53
-"""More, where tissue is anisotropic or in series with contacts and sheets: 53 at 48^3 with both, 36 with the first."""
-BYTES_BESIDE_NODES, BYTES_BESIDE_NODES_ALONE = 580_000, 300_000
+BYTES_PER_NODE = 134
+BYTES_PER_NODE_AND_FLOATING = 15
+BYTES_PER_NODE_DIRECTIONAL = 30
+"""More, where tissue is anisotropic or in series with contacts and sheets: 29 at 48^3 with both, 23 with the first."""
+BYTES_BESIDE_NODES, BYTES_BESIDE_NODES_ALONE = 400_000, 300_000
 """Links to electrodes, and the halos that small grids have more of: of a lane 0.4 MB with two needles, 0.8 MB with
 three; of a solve by itself 0.3 to 0.5 MB."""
 RESERVE = 0.25

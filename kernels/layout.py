@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Int, Shaped
 
 COARSEST_VOXELS = (5, 14)
 """Wanted voxels per axis on the coarsest multigrid level: least and most."""
@@ -37,7 +38,8 @@ class Layout:
 
     @property
     def halo(self) -> int:
-        return sum(self.strides)
+        """Two planes; stencils reach a little over one."""
+        return 2 * self.strides[0]
 
     @cached_property
     def face_offsets(self) -> tuple[tuple[int, int, int, int], ...]:
@@ -46,11 +48,19 @@ class Layout:
         return ((0, sy, sz, sy + sz), (0, sx, sz, sx + sz), (0, sx, sy, sx + sy))
 
     def extend(self, x: Shaped[Array, " n"]) -> Shaped[Array, " n_and_halos"]:
-        return jnp.pad(x, (self.halo, self.halo))
+        """With the halo, behind a barrier: it is stored, and nothing that it is computed from is computed anew."""
+        # plane by plane: whether an entry is one of the halo's is then decided outside the innermost loop, where it
+        # would mask every load, and take 1.6 times as long
+        planes = x.reshape(self.nodes[0], self.strides[0])
+        return jax.lax.optimization_barrier(jnp.pad(planes, ((2, 2), (0, 0)))).reshape(-1)
 
     def take(self, extended: Shaped[Array, " n_and_halos"], offset: int) -> Shaped[Array, " n"]:
         """The field moved by `offset`, from its extended form."""
         return extended[self.halo + offset : self.halo + offset + self.n]
+
+    def pick(self, extended: Shaped[Array, " n_and_halos"], index: Int[Array, "..."]) -> Shaped[Array, "..."]:
+        """Single entries of the field, by their flat indices, from its extended form."""
+        return extended[self.halo + index]
 
     def voxel_sum(self, edge: Callable[[int], Shaped[Array, " n"]], axis: int) -> Shaped[Array, " n"]:
         """For each voxel the sum over its 4 edges along an axis; edge(o): that of the edges moved by o."""

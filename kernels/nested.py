@@ -152,7 +152,7 @@ class NestedGrid:
             if self.problem.warmth is not None:
                 padded[:nx, :ny, :nz] = self.problem.warmth
             warmth = padded.reshape(-1)
-        x, y, z = (self.pad(share) for share in c.open_edge)
+        x, y, z = (np.pad(self.pad(share), lay.halo) for share in c.open_edge)
         arrays: dict[str, Any] = {
             "spacing_m": np.asarray(self.problem.grid.spacing_m, np.float64),
             "tissue": tissue.reshape(-1),

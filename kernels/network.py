@@ -42,7 +42,7 @@ class Network(NamedTuple):
     Attributes:
         spacing_m: (3,). tissue: of each voxel (padding included) an index into the table.
         table: conductivity.law_table. warmth: factor on sigma per voxel, or None.
-        open_edge: per axis. free: 1 at unknown nodes, else 0.
+        open_edge: per axis, extended. free: 1 at unknown nodes, else 0.
         link_*: as in links.Couplings, padded with g = 0. part_*: voxels with a fill w, and 1 / w. floating: 1
             for electrodes that float, else 0.
         axis_factors: factors on sigma along the axes for each row of the table; None where all tissue is isotropic.
@@ -53,7 +53,7 @@ class Network(NamedTuple):
     tissue: UInt8[Array, " n"]
     table: Float[Array, "t 5"]
     warmth: Float[Array, " n"] | None
-    open_edge: tuple[Float[Array, " n"], Float[Array, " n"], Float[Array, " n"]]
+    open_edge: tuple[Float[Array, " e"], Float[Array, " e"], Float[Array, " e"]]
     free: Nodes
     link_node: Int[Array, " links"]
     link_electrode: Int[Array, " links"]
@@ -110,14 +110,14 @@ class State(NamedTuple):
 def evaluate(lay: Layout, kinds: tuple[int, ...], net: Network, phi: Nodes, volts: Voltages) -> State:
     """Field, conductivity, residual (A, zero at metal nodes) and the current out of each electrode (A)."""
     weight, volume = net.edge_weight, net.volume_m3
-    link_drop = phi[net.link_node] - volts[net.link_electrode]
-    share, nodes = barrier(([lay.extend(k) for k in net.open_edge], lay.extend(phi)))
+    share, nodes = net.open_edge, lay.extend(phi)
+    link_drop = lay.pick(nodes, net.link_node) - volts[net.link_electrode]
 
-    def difference(axis: int, at: int) -> Nodes:
+    def difference(nodes: Nodes, axis: int, at: int) -> Nodes:
         return lay.take(nodes, at + lay.strides[axis]) - lay.take(nodes, at)
 
     def square(axis: int, at: int) -> Nodes:
-        return lay.take(share[axis], at) * difference(axis, at) ** 2
+        return lay.take(share[axis], at) * difference(nodes, axis, at) ** 2
 
     axis_q = [weight[a] * lay.voxel_sum(functools.partial(square, a), a) for a in range(3)]
     factors = voxel_factors(net)
@@ -125,29 +125,32 @@ def evaluate(lay: Layout, kinds: tuple[int, ...], net: Network, phi: Nodes, volt
     q = barrier(weighted[0] + weighted[1] + weighted[2])
     link_q = (net.link_g_m / volume * link_drop**2)[:, None] * net.link_weight
     # a clipped negative leak may not turn a mean square negative
-    q = barrier(jnp.maximum(q.at[net.link_cell].add(link_q), 0).at[net.part_cell].multiply(net.part_inverse))
+    q = barrier(q.at[net.link_cell].add(link_q).at[net.part_cell].multiply(net.part_inverse))
+    q = jnp.maximum(q, 0)
     sigma, slope = sigma_and_slope(q, net.tissue, net.table, kinds)
     if net.warmth is not None:
         sigma, slope = sigma * net.warmth, slope * net.warmth
     split = None
     if net.split is not None:
         q, sigma, slope, split = with_series(net, net.split, kinds, phi, weighted, link_q, sigma, slope, q)
-    sigma, slope = barrier((sigma, slope))
-    extended = extended_axes(lay, sigma, factors)
+    whole = lay.extend(sigma)
+    sigma = lay.take(whole, 0)
+    extended = [whole] * 3 if factors is None else extended_axes(lay, sigma, factors)
+    # the same again, or the compiler would keep differences that are cheaper to take anew
+    same = barrier(nodes)
 
     def flow(axis: int, at: int) -> Nodes:
         conductance = lay.edge_sum(extended[axis], axis, at) * lay.take(share[axis], at)
-        return (volume * weight[axis]) * (conductance * difference(axis, at))
+        return (volume * weight[axis]) * (conductance * difference(same, axis, at))
 
     link_weight = net.link_weight
     if split is not None:
         link_weight = link_weight * split.link_share
-    link_conductance = net.link_g_m * jnp.sum(link_weight * sigma[net.link_cell], axis=1)
+    link_conductance = net.link_g_m * jnp.sum(link_weight * lay.pick(whole, net.link_cell), axis=1)
     link_current = link_conductance * link_drop
-    outflow = lay.outflow(flow).at[net.link_node].add(link_current)
+    residual = (net.free * lay.outflow(flow)).at[net.link_node].add(link_current)
     if net.split is not None and split is not None:
-        outflow = add_pairs(outflow, net.split.pairs, split.pair_conductance * split.pair_drop)
-    residual = outflow * net.free
+        residual = net.free * add_pairs(residual, net.split.pairs, split.pair_conductance * split.pair_drop)
     electrode_current = jnp.zeros_like(volts).at[net.link_electrode].add(-link_current)
     return State(q, sigma, slope, link_drop, link_conductance, residual, electrode_current, split)
 
@@ -162,8 +165,8 @@ def carry(state: State, norm: Float[Array, ""], dtype: jnp.dtype) -> State:
 def extended_axes(lay: Layout, sigma: Nodes, factors: tuple[Nodes, Nodes, Nodes] | None) -> list[Nodes]:
     """Conductivity along each axis, extended; one array three times where tissue is isotropic."""
     if factors is None:
-        return [barrier(lay.extend(sigma))] * 3
-    return [barrier(lay.extend(k * sigma)) for k in factors]
+        return [lay.extend(sigma)] * 3
+    return [lay.extend(k * sigma) for k in factors]
 
 
 def voxel_factors(net: Network) -> tuple[Nodes, Nodes, Nodes] | None:
@@ -282,18 +285,18 @@ def linearise(lay: Layout, net: Network, phi: Nodes, state: State, dtype: jnp.dt
     drop = edge_drops(lay, net, phi, dtype)
     near_sigma = stiffness(lay, phi, drop, sigma, slope, factors)
     edge = edges_of(lay, net, extended_axes(lay, sigma, factors), dtype)
-    near_edge = edges_of(lay, net, [barrier(lay.extend(s)) for s in near_sigma], dtype)
+    near_edge = edges_of(lay, net, [lay.extend(s) for s in near_sigma], dtype)
     link_weight, pairs = net.link_weight, None
     if net.split is not None and state.split is not None:
         link_weight = link_weight * state.split.link_share**2
-        edge, pairs = linearise_pairs(edge, net.split.pairs, state.split, volume, dtype)
-        near_edge, _ = linearise_pairs(near_edge, net.split.pairs, state.split, volume, dtype)
+        edge, pairs = linearise_pairs(lay, edge, net.split.pairs, state.split, volume, dtype)
+        near_edge, _ = linearise_pairs(lay, near_edge, net.split.pairs, state.split, volume, dtype)
     link_conductance = state.link_conductance.astype(dtype)
     near_link = near_links(net, link_weight.astype(dtype), link_conductance, near_sigma, sigma)
     nothing = jnp.zeros_like(sigma)
     diagonal = barrier(network_diagonal(lay, edge, nothing.at[net.link_node].add(link_conductance)))
     root = root_of(lay, near_edge, nothing.at[net.link_node].add(near_link), net.free)
-    scale = barrier(lay.extend(reciprocal(root)))
+    scale = lay.extend(reciprocal(root))
     return Operator(
         root=root,
         diagonal=barrier(diagonal * lay.take(scale, 0) ** 2),
@@ -315,9 +318,9 @@ def linearise(lay: Layout, net: Network, phi: Nodes, state: State, dtype: jnp.dt
 
 def edge_drops(lay: Layout, net: Network, phi: Nodes, dtype: jnp.dtype) -> tuple[Nodes, Nodes, Nodes]:
     """Differences x open share / (4 h^2) of the edges along each axis, extended."""
-    weight, nodes = net.edge_weight, barrier(lay.extend(phi))
+    weight, nodes = net.edge_weight, lay.extend(phi)
     x, y, z = (
-        barrier(lay.extend((weight[a] * net.open_edge[a] * (lay.take(nodes, s) - phi)).astype(dtype)))
+        lay.extend((weight[a] * lay.take(net.open_edge[a], 0) * (lay.take(nodes, s) - phi)).astype(dtype))
         for a, s in enumerate(lay.strides)
     )
     return x, y, z
@@ -327,11 +330,11 @@ def stiffness(
     lay: Layout, phi: Nodes, drop: tuple[Nodes, Nodes, Nodes], sigma: Nodes, slope: Nodes, factors: Any
 ) -> tuple[Nodes, Nodes, Nodes]:
     """k_a (sigma + 2 sigma'(q) k_a q_a) of each voxel, q_a its mean square field along an axis, k_a the axis factor."""
-    nodes = barrier(lay.extend(phi))
+    # single precision is enough for a network that is only near the Newton matrix
+    nodes = lay.extend((phi - phi[0]).astype(sigma.dtype))
 
     def square(axis: int, at: int) -> Nodes:
-        difference = lay.take(nodes, at + lay.strides[axis]) - lay.take(nodes, at)
-        return lay.take(drop[axis], at) * difference.astype(sigma.dtype)
+        return lay.take(drop[axis], at) * (lay.take(nodes, at + lay.strides[axis]) - lay.take(nodes, at))
 
     def along(axis: int) -> Nodes:
         k = 1.0 if factors is None else factors[axis]
@@ -350,15 +353,16 @@ def near_links(net: Network, weight: Links, conductance: Links, near_sigma: Any,
 
 
 def edges_of(lay: Layout, net: Network, sigma_extended: list[Nodes], dtype: jnp.dtype) -> list[Nodes]:
-    """Conductances (S) of the edges along each axis from the voxels' conductivity along it."""
+    """Conductances (S) of the edges along each axis, extended, from the voxels' conductivity along it."""
     factor = (net.volume_m3 * net.edge_weight).astype(dtype)
-    return [barrier(factor[a] * lay.edge_sum(sigma_extended[a], a) * net.open_edge[a].astype(dtype)) for a in range(3)]
+    share = [lay.take(k, 0).astype(dtype) for k in net.open_edge]
+    return [lay.extend(factor[a] * lay.edge_sum(sigma_extended[a], a) * share[a]) for a in range(3)]
 
 
 def network_diagonal(lay: Layout, edge: list[Nodes], leak: Nodes) -> Nodes:
-    """Diagonal of a network of edges, and of what leaks from its nodes."""
+    """Diagonal of a network of edges (extended), and of what leaks from its nodes."""
     for g, s in zip(edge, lay.strides, strict=True):
-        leak = leak + g + lay.take(lay.extend(g), -s)
+        leak = leak + lay.take(g, 0) + lay.take(g, -s)
     return leak
 
 
@@ -369,10 +373,10 @@ def root_of(lay: Layout, edge: list[Nodes], leak: Nodes, free: Nodes) -> Nodes:
 
 
 def scale_edges(lay: Layout, edge: list[Nodes], scale_extended: Nodes) -> tuple[Nodes, Nodes, Nodes]:
-    """S_i g S_j, extended."""
+    """S_i g S_j; all extended."""
     here = lay.take(scale_extended, 0)
     x, y, z = (
-        barrier(lay.extend(g * here * lay.take(scale_extended, s))) for g, s in zip(edge, lay.strides, strict=True)
+        lay.extend(lay.take(g, 0) * here * lay.take(scale_extended, s)) for g, s in zip(edge, lay.strides, strict=True)
     )
     return x, y, z
 
@@ -383,11 +387,11 @@ def as_type(arrays: tuple[Nodes, Nodes, Nodes], dtype: jnp.dtype) -> tuple[Nodes
 
 
 def linearise_pairs(
-    edge: list[Nodes], pairs: Pairs, split: SplitState, volume: Float[Array, ""], dtype: jnp.dtype
+    lay: Layout, edge: list[Nodes], pairs: Pairs, split: SplitState, volume: Float[Array, ""], dtype: jnp.dtype
 ) -> tuple[list[Nodes], PairTerms]:
     """The edges with the pairs' conductances, and the pairs' part in the rank-one terms."""
     conductance = split.pair_conductance.astype(dtype)[:, None] * pairs.axis.astype(dtype)
-    edge = [g.at[pairs.low].add(conductance[:, a]) for a, g in enumerate(edge)]
+    edge = [g.at[lay.halo + pairs.low].add(conductance[:, a]) for a, g in enumerate(edge)]
     weight = (pairs.weight * split.pair_share**2).astype(dtype)
     return edge, PairTerms(pairs, weight, (pairs.g_m / volume * split.pair_drop).astype(dtype))
 
@@ -410,8 +414,8 @@ def apply_newton(lay: Layout, op: Operator, v: Nodes, u: Voltages) -> tuple[Node
 def apply_scaled(lay: Layout, op: Operator, x: Nodes, u: Voltages) -> tuple[Nodes, Voltages]:
     """H^ times (x, u), with x and the result at the nodes extended."""
     scale = op.scale
-    v = barrier(lay.extend(scale * lay.take(x, 0)))
-    link_v = lay.take(v, 0)[op.link_node] - u[op.link_electrode]
+    v = lay.extend(scale * lay.take(x, 0))
+    link_v = lay.pick(v, op.link_node) - u[op.link_electrode]
 
     def slope(axis: int, at: int) -> Nodes:
         return lay.take(op.drop[axis], at) * (lay.take(v, at + lay.strides[axis]) - lay.take(v, at))
@@ -422,7 +426,7 @@ def apply_scaled(lay: Layout, op: Operator, x: Nodes, u: Voltages) -> tuple[Node
     b = barrier(sums[0] + sums[1] + sums[2])
     b = b.at[op.link_cell].add((op.link_slope * link_v)[:, None] * op.link_weight)
     if op.pairs is not None:
-        pair_v = lay.take(v, 0)[op.pairs.pairs.high] - lay.take(v, 0)[op.pairs.pairs.low]
+        pair_v = lay.pick(v, op.pairs.pairs.high) - lay.pick(v, op.pairs.pairs.low)
         b = b.at[op.pairs.pairs.cell].add((op.pairs.slope * pair_v)[:, None] * op.pairs.weight)
     t = op.curvature * b
     extended = extended_axes(lay, t, op.factors)

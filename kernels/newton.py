@@ -156,9 +156,9 @@ def solve_linear(
     """The Newton matrix's solution to a relative residual of `forcing`, and PCG's iterations."""
     lay, dtype = levels[0][0], rhs[0].dtype
     op = linearise(lay, net, phi, state, dtype)
-    scaled_rhs = barrier(lay.extend(op.scale * rhs[0])), rhs[1]
+    scaled_rhs = lay.extend(op.scale * rhs[0]), rhs[1]
     precondition = preconditioner(levels, floating, net, op)
-    matrix, root = functools.partial(apply_scaled, lay, op), barrier(lay.extend(op.root))
+    matrix, root = functools.partial(apply_scaled, lay, op), lay.extend(op.root)
     (x, u), iterations = pcg(matrix, precondition, scaled_rhs, root, forcing.astype(dtype))
     return barrier(op.scale * lay.take(x, 0)), u, iterations
 
@@ -246,7 +246,7 @@ def line_search(
         # else the compiler takes all that depends on the network alone out of the loop and keeps it for the whole step:
         # laws and open edges of every node in double precision, 64 bytes for each
         here, t = barrier((net, t))
-        s = evaluate(lay, kinds, here, barrier(phi + t * scale * d_v), volts + t * scale * d_u)
+        s = evaluate(lay, kinds, here, phi + t * scale * d_v, volts + t * scale * d_u)
         r_u = s.electrode_current * net.floating
         g = scale * slope(s.residual, r_u, d_v, d_u, phi.dtype)
         norm = residual_norm(s.residual, r_u)
