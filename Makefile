@@ -62,8 +62,9 @@ bench-peers: $(DEV) $(PEERS)/.ready  ## other solvers beside porefield: the same
 	$(BIN)/python -m benchmarks.peers --voxels 32 64 96 128
 	$(BIN)/python -m benchmarks.peers --accuracy
 
-bench-growth: $(DEV)  ## how cost grows with voxels, contrast, steepness, needles, tilt, threads (10 minutes)
+bench-growth: $(DEV)  ## how cost grows with voxels, contrast, steepness, needles, tilt, threads, and restarts (10 minutes)
 	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.restarts
 
 bench-page: $(DEV)  ## docs/performance.md anew, from what the benchmarks left
 	$(BIN)/python -m benchmarks.performance $(if $(wildcard .benchmarks/latest.json),--take .benchmarks/latest.json)

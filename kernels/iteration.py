@@ -31,6 +31,8 @@ COARSE_TOLERANCE = 1e-3
 MOST_COARSE_STEPS = 12
 """Newton steps spent on a coarser nested grid; what it has by then starts the next."""
 LOOSEST_FORCING, TIGHTEST_FORCING = 0.1, 0.01
+LAST_FORCING = 1e-3
+"""Of a step that may be the last: two CG iterations more cost less than a step more."""
 FIRST_FORCING_NEAR = 0.01
 """Of the first step from a start near the solution: solving it further saves a step."""
 REST_FORCING = 1e-2
@@ -120,7 +122,8 @@ def next_forcing(relative: float, previous: float, tolerance: float) -> float:
     """Eisenstat and Walker 1996 (choice 2), without solving further than the tolerance needs."""
     quadratic = 0.9 * (relative / previous) ** 2 if previous > 0 else LOOSEST_FORCING
     needed = 0.5 * tolerance / relative if relative > 0 else LOOSEST_FORCING
-    return min(max(quadratic, needed, TIGHTEST_FORCING), LOOSEST_FORCING)
+    tightest = TIGHTEST_FORCING if needed < LAST_FORCING else LAST_FORCING
+    return min(max(quadratic, needed, tightest), LOOSEST_FORCING)
 
 
 def iterate(

@@ -290,6 +290,34 @@ def threads(figures: Figures) -> str:
     return table(heads, rows)
 
 
+def restarts(figures: Figures) -> str:
+    """Solves that start from what is known, beside those from scratch."""
+    heads = ["voxels", "change and start", "seconds", "times as fast", "Newton steps", "PCG iterations"]
+    rows = [
+        [
+            f"{size}³",
+            name,
+            seconds(r["seconds"]),
+            f"{r['times_faster']:.2f}",
+            listed(r["newton_steps"]),
+            listed(r["cg_iterations"]),
+        ]
+        for size, found in sorted(figures.get("restarts", {}).items(), key=lambda item: int(item[0]))
+        for name, r in found.items()
+    ]
+    return table(heads, rows)
+
+
+def fresh(figures: Figures) -> str:
+    """Whole processes, from their start to a first solution."""
+    rows = [
+        [f"{size}³", name, seconds(r["seconds"]), seconds(r["solve_seconds"])]
+        for size, found in sorted(figures.get("fresh", {}).items(), key=lambda item: int(item[0]))
+        for name, r in found.items()
+    ]
+    return table(["voxels", "compiled programs", "seconds", "of which the solve"], rows)
+
+
 def parts(figures: Figures) -> str:
     """Of a solve, by `make bench`."""
     heads = ["benchmark", "seconds", "passes"]
@@ -331,6 +359,18 @@ def said(figures: Figures) -> Iterator[str]:
     at = growth(figures, "threads")
     if len(at) == 2:
         yield f"Two threads against one, 128³: {at[0]['seconds'] / at[1]['seconds']:.2f} times as fast."
+    again = figures.get("restarts", {}).get("128", {})
+    if again:
+        said_of = {
+            "voltage, one solution known": "5 % more voltage",
+            "shift, one solution known": "a needle 1 mm further",
+        }
+        told = [f"{what} {again[k]['times_faster']:.2f} times" for k, what in said_of.items() if k in again]
+        yield f"From a solution that is known, 128³: {', '.join(told)} as fast as from scratch."
+    first = figures.get("fresh", {}).get("96", {})
+    if first:
+        told = [f"{seconds(r['seconds'])} s with {name}" for name, r in first.items()]
+        yield f"First solution of a fresh process, 96³, imports and all: {', '.join(told)}."
     if points:
         p = points[max(points)]
         yield (
@@ -355,5 +395,7 @@ SECTIONS = {
     "growth_said": growth_said,
     "families": families,
     "threads": threads,
+    "restarts": restarts,
+    "fresh": fresh,
     "parts": parts,
 }
