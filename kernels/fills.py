@@ -11,7 +11,6 @@ Two numbers come from the near field F of the electrode alone:
 
 from __future__ import annotations
 
-import functools
 from itertools import product
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from .electrodes import Electrode, Needle
 from .grid import Grid
-from .nearfield import central_differences, shape_function, shape_gradient
+from .nearfield import shape_function
 from .surfaces import normals
 
 SAMPLES = 3
@@ -97,13 +96,6 @@ def near_shape(electrode: Electrode, points: Floats) -> Floats:
     return np.maximum(electrode.distance_m(points), 0)
 
 
-def near_gradient(electrode: Electrode, points: Floats, step_m: float) -> Floats:
-    """grad F (1/m) of any electrode at points (..., 3), by central differences over a small step."""
-    if isinstance(electrode, Needle):
-        return shape_gradient(electrode, points, step_m)
-    return central_differences(functools.partial(near_shape, electrode), points, step_m)
-
-
 def edge_square(
     grid: Grid, electrode: Electrode, lower: NDArray[np.int64], open_edge: Shares, factors: Floats | None
 ) -> Floats:
@@ -142,9 +134,14 @@ def mean_square_gradient(
         left = np.flatnonzero(count == 0)
         points: Floats = (lower[left, None, :].astype(np.float64) + offsets) * spacing
         outside = (electrode.distance_m(points) > 0) & (electrode.shaft_distance_m(points) > 0)
-        gradient = shape_gradient(electrode, points, 0.01 * float(spacing.min()))
-        squares = gradient**2 if factors is None else gradient**2 * factors[left, None, :]
-        total[left] = np.sum(squares.sum(axis=-1) * outside, axis=1)
+        square = np.zeros(points.shape[:-1])
+        for axis in range(3):
+            move = np.zeros(3)
+            move[axis] = 0.01 * spacing[axis]
+            ahead, behind = shape_function(electrode, points + move), shape_function(electrode, points - move)
+            part = ((ahead - behind) / (2 * move[axis])) ** 2
+            square += part if factors is None else part * factors[left, axis, None]
+        total[left] = np.sum(square * outside, axis=1)
         count[left] = outside.sum(axis=1)
         if offsets is inner:
             share = count / len(inner)

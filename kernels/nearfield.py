@@ -85,35 +85,7 @@ def shape_function(needle: Needle, points: Floats) -> Floats:
         along, across = along_and_across(points, np.asarray(needle.tip_m), np.asarray(needle.direction))
     else:
         needle, along, across = stretch(needle, points)
-    r, z = across / needle.radius_m, along / needle.radius_m
-    return table_of(proportions_of(needle))(r, z)
-
-
-def shape_gradient(needle: Needle, points: Floats, step_m: float) -> Floats:
-    """grad F (1/m) of a needle at points (..., 3), by central differences over a small step."""
-    if needle.medium is not None:
-        return central_differences(functools.partial(shape_function, needle), points, step_m)
-    radius, axis = needle.radius_m, np.asarray(needle.direction)
-    along, across = along_and_across(points, np.asarray(needle.tip_m), axis)
-    r, z, step = across / radius, along / radius, step_m / radius
-    f = table_of(proportions_of(needle)).near(r, z)
-    outwards = (f(r + step, z) - f(np.abs(r - step), z)) / (2 * step_m)
-    forwards = (f(r, z + step) - f(r, z - step)) / (2 * step_m)
-    outwards /= np.where(across > 0, across, 1)
-    out = np.empty(points.shape)
-    for a in range(3):
-        out[..., a] = outwards * (points[..., a] - needle.tip_m[a]) + (forwards - outwards * along) * axis[a]
-    return out
-
-
-def central_differences(f: Callable[[Floats], Floats], points: Floats, step_m: float) -> Floats:
-    """grad f at points (..., 3)."""
-    out = np.empty(points.shape)
-    for a in range(3):
-        move = np.zeros(3)
-        move[a] = step_m
-        out[..., a] = (f(points + move) - f(points - move)) / (2 * step_m)
-    return out
+    return table_of(proportions_of(needle))(across / needle.radius_m, along / needle.radius_m)
 
 
 class Table:
@@ -132,25 +104,17 @@ class Table:
         self.ratio = fill_surface(ratio, outside)
 
     def __call__(self, r: Floats, z: Floats) -> Floats:
-        return self.near(r, z)(r, z)
-
-    def near(self, r: Floats, z: Floats) -> Callable[[Floats, Floats], Floats]:
-        """F at points of the meridian plane, and a little round them: the table's cell of each is looked up once."""
-        s, z = self.place(r, z)
-        i, j = cell_of(self.s_lines, s), cell_of(self.z_lines, z)
-        s0, z0 = self.s_lines[i], self.z_lines[j]
-        width, height = self.s_lines[i + 1] - s0, self.z_lines[j + 1] - z0
-        first, after = self.ratio[i, j], self.ratio[i + 1, j]
-        second, last = self.ratio[i, j + 1] - first, self.ratio[i + 1, j + 1] - after
-
-        def at(r: Floats, z: Floats) -> Floats:
-            d = np.maximum(self.p.metal.distance(r, z), 0)
-            s, z = self.place(r, z)
-            t, u = (s - s0) / width, (z - z0) / height
-            low = first + u * second
-            return d * (low + t * (after + u * last - low))
-
-        return at
+        """F at points of the meridian plane, by bilinear interpolation of F / distance."""
+        s, along = self.place(r, z)
+        i, j = cell_of(self.s_lines, s), cell_of(self.z_lines, along)
+        t = (s - self.s_lines[i]) / (self.s_lines[i + 1] - self.s_lines[i])
+        u = (along - self.z_lines[j]) / (self.z_lines[j + 1] - self.z_lines[j])
+        table, width = self.ratio.reshape(-1), len(self.z_lines)
+        first = i * width + j
+        low, high = table.take(first), table.take(first + width)
+        low = low + u * (table.take(first + 1) - low)
+        high = high + u * (table.take(first + width + 1) - high)
+        return np.maximum(self.p.metal.distance(r, z), 0) * (low + t * (high - low))
 
     def place(self, r: Floats, z: Floats) -> tuple[Floats, Floats]:
         """Where points lie among the lines; what lies beyond, at the outermost."""

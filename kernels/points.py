@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .electrodes import Electrode, Needle
-from .fills import near_gradient, near_shape
+from .fills import near_shape
 from .problem import FieldProblem
 from .sides import half_width_m, on_side, sides
 from .solution import Solution
@@ -159,7 +159,17 @@ class NearField:
             self.known &= self.electrode.shaft_distance_m(nodes) > 0
         self.x = p / self.spacing - self.start
         self.value_at_points = near_shape(self.electrode, p)
-        self.gradient_at_points = near_gradient(self.electrode, p, 0.01 * float(self.spacing.min()))
+        self.gradient_at_points = self._shape_gradient(p)
+
+    def _shape_gradient(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
+        """grad F by central differences over a fiftieth of a voxel."""
+        step = 0.01 * self.spacing.min()
+        out = np.empty_like(p)
+        for a in range(3):
+            move = np.zeros(3)
+            move[a] = step
+            out[:, a] = (near_shape(self.electrode, p + move) - near_shape(self.electrode, p - move)) / (2 * step)
+        return out
 
     def smooth_factor(self, solution: Solution) -> NDArray[np.float64]:
         """c at the nodes of the box."""
