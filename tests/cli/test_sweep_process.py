@@ -19,6 +19,8 @@ from ..sweep.stub import PLAN
 pytestmark = pytest.mark.slow
 POREFIELD = Path(sys.executable).parent / "porefield"
 START_TIMEOUT_S = 180
+POINTS = 100
+"""Of some 50 ms each: at the signal, after three of them, many are left."""
 
 
 def start(on: str, *arguments: object) -> subprocess.Popen[str]:
@@ -38,7 +40,7 @@ def wait_for_points(process: subprocess.Popen[str], out: Path, points: int) -> N
 
 @pytest.mark.parametrize("on", ["processes", "ray"])
 def test_a_signal_stops_in_order_and_resume_finishes(tmp_path: Path, on: str) -> None:
-    axis = {"name": "voltage", "field": "pulses.*.voltage_v", "grid": {"start": 400, "stop": 600, "count": 200}}
+    axis = {"name": "voltage", "field": "pulses.*.voltage_v", "grid": {"start": 400, "stop": 600, "count": POINTS}}
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"plan": PLAN, "axes": [axis]}))
     out = tmp_path / "out"
     process = start(on, "run", tmp_path / "sweep.yaml", "--out", out)
@@ -50,12 +52,12 @@ def test_a_signal_stops_in_order_and_resume_finishes(tmp_path: Path, on: str) ->
     assert "stopping at the next step" in lines
     with open_sweep(out) as data:  # packed although it is not complete
         assert data.attrs["complete"] is False
-        assert int((data["state"] == 1).sum()) == len(SweepStore.open(out).read_records()) < 200
+        assert int((data["state"] == 1).sum()) == len(SweepStore.open(out).read_records()) < POINTS
 
     kept = {i: record.started for i, record in SweepStore.open(out).read_records().items()}
     process = start(on, "resume", out)
     told, lines = process.communicate(timeout=START_TIMEOUT_S)
     assert process.returncode == 0, lines
-    assert json.loads(told)["outcome"]["computed"] == 200 - len(kept)
+    assert json.loads(told)["outcome"]["computed"] == POINTS - len(kept)
     after = SweepStore.open(out).read_records()
     assert {i: after[i].started for i in kept} == kept

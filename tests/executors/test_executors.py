@@ -38,21 +38,38 @@ MAKERS: dict[str, Make] = {
     "in_process": InProcess,
     "in_thread": InThread,
     "processes": lambda make_work: LocalProcesses(make_work, workers=1),
-    "ray": lambda make_work: RayCluster(make_work, workers=1),
 }
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("processes", "ray")]
 
 
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    """Of a cluster that all tests here join: to start one takes longer than most of them."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield str(cluster.address)
+    cluster.shutdown()
+
+
+def maker(request: pytest.FixtureRequest) -> Make:
+    """Of the executor that a fixture's parameter names."""
+    if request.param != "ray":
+        return MAKERS[request.param]
+    address: str = request.getfixturevalue("ray_address")
+    return lambda make_work: RayCluster(make_work, workers=1, address=address)
+
+
 @pytest.fixture(params=["in_process", "in_thread", *SLOW])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    with MAKERS[request.param](counting) as made:
+    with maker(request)(counting) as made:
         yield made
 
 
 @pytest.fixture(params=SLOW)
 def make(request: pytest.FixtureRequest) -> Make:
     """Executors whose workers are processes."""
-    return MAKERS[request.param]
+    return maker(request)
 
 
 def test_tasks_run_in_order_on_a_worker_that_keeps_its_state(executor: Executor) -> None:

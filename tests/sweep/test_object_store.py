@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
@@ -265,18 +266,23 @@ def test_the_commands_take_urls(s3: S3Server, tmp_path: Path, monkeypatch: pytes
     assert (code, told["error"]["kind"]) == (5, "PlaceError")  # type: ignore[index]
 
 
+# Ray leaves sockets and log files to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.slow
+@pytest.mark.parametrize("cluster", [2], indirect=True)
 def test_workers_in_other_processes_write_to_the_store_and_a_killed_driver_is_followed(
-    s3: S3Server, tmp_path: Path
+    s3: S3Server, cluster: Any, tmp_path: Path
 ) -> None:
+    """On a cluster that stays: to start Ray for each driver would take most of the time. It is started after the store,
+    whose keys its workers have from its environment."""
     log, place = tmp_path / "log", place_of(s3.url())
-    command = [sys.executable, "-m", "tests.sweep.driver", s3.url(), str(log), "stub"]
+    command = [sys.executable, "-m", "tests.sweep.driver", s3.url(), str(log), "stub", cluster.address]
     driver = subprocess.Popen(command, cwd=Path(__file__).parents[2])
     deadline = time.monotonic() + 240
     while len(place.list("records")) < 10:
         assert driver.poll() is None, "the driver ended by itself"
         assert time.monotonic() < deadline, "the sweep stood still"
-        time.sleep(0.1)
+        time.sleep(0.3)  # the store is a thread of this process
     driver.kill()
     driver.wait()
     before, mark = finished(s3.url()), len(begun(log))
