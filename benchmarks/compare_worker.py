@@ -9,13 +9,13 @@ import sys
 
 import jax
 
-from benchmarks.peers.protocol import ROOT, Record, serve
+from benchmarks.peers.protocol import Record, programs_folder, serve
 from porefield.kernels.cases.finite_elements import NEEDLES_IN_A_BLOCK
 from porefield.kernels.field import solve_field
 
 
 def main(voxels: str) -> None:
-    jax.config.update("jax_compilation_cache_dir", str(ROOT / ".jax_cache"))
+    jax.config.update("jax_compilation_cache_dir", str(programs_folder()))
     block = NEEDLES_IN_A_BLOCK["C3 1.8 mm, 20 mm apart, tumour between"].block
     problem = block.problem(1e-3 * block.box_mm / int(voxels))
 

@@ -18,6 +18,7 @@ from .heap import keep_freed_memory
 from .iteration import Member, OnStep, Start, iterate
 from .layout import level_layouts
 from .problem import FieldProblem
+from .program_cache import keep_programs_whole
 from .solution import Solution, SolveStatus
 
 
@@ -46,6 +47,7 @@ def solve_field(
         SolveCancelled: on_step returned False.
     """
     keep_freed_memory()
+    keep_programs_whole()
     with jax.enable_x64(True):
         member = Member(problem, start, tolerance, max_newton_steps)
         iterate([member], None, on_step, inner_dtype)
@@ -95,6 +97,7 @@ def solve_fields(
         got = "; ".join(sorted(map(str, keys)))
         raise ValueError(f"problems: expected one grid, number of electrodes and of floating ones, got {got}")
     keep_freed_memory()
+    keep_programs_whole()
     with jax.enable_x64(True):
         members = [Member(p, start, tolerance, max_newton_steps) for p, start in zip(problems, starts, strict=True)]
         iterate(members, lanes, on_step, inner_dtype, devices)

@@ -23,6 +23,7 @@ from .grid import Grid
 from .near_samples import NearSamples
 from .points import NEAR_RESOLVED, reach_voxels
 from .problem import FieldProblem
+from .program_cache import keep_programs_whole
 from .solution import Solution
 
 
@@ -102,6 +103,7 @@ class SampleGeometry:
 
 def regular_field(problem: FieldProblem, solution: Solution) -> Float[Array, "8 voxels"]:
     """|E| at the 8 points a quarter of the way into each voxel, shape (8, voxels), V/m."""
+    keep_programs_whole()
     spacing = jnp.asarray(problem.grid.spacing_m, jnp.float32)
     potential = (solution.potential_v - np.mean(solution.electrode_potentials_v)).astype(np.float32)
     share = None if solution.tissue_share is None else jnp.asarray(solution.tissue_share)

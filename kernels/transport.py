@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .electrodes import Needle
 from .grid import Grid
+from .program_cache import keep_programs_whole
 
 NEAREST = 1e-3
 """Of a voxel: distances below count as this."""
@@ -41,6 +42,7 @@ def carry_along(
 
     On grids whose voxels are no cubes distances are measured in voxels, which makes other weights, and as good a start.
     """
+    keep_programs_whole()
     with jax.enable_x64(True):
         moved = _carried(jnp.asarray(potential_v), axes_of(grid, before), axes_of(grid, now))
         return np.asarray(moved)

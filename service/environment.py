@@ -8,6 +8,8 @@ import platform
 import sys
 from pathlib import Path
 
+from ..kernels.program_cache import compiler_threads
+
 CACHE_VARIABLE = "POREFIELD_CACHE_DIR"
 
 
@@ -30,8 +32,11 @@ def configure_numerics(device: str | None = None) -> None:
 
 
 def compilation_cache_dir() -> Path:
-    """Folder for compiled kernels, one per kind of machine: code compiled for one processor may not run on another."""
-    return cache_dir() / "jax" / f"{platform.machine()}-{_processor_hash()}"
+    """Folder for compiled kernels, one per kind of machine and number of cores that this process may use.
+
+    Code compiled for one processor may not run on another, and loops compiled for one core run on one.
+    """
+    return cache_dir() / "jax" / f"{platform.machine()}-{_processor_hash()}-{compiler_threads()}"
 
 
 def cache_dir() -> Path:

@@ -19,11 +19,11 @@ from porefield.kernels.solution import Solution
 
 from ..measure import counted, machine, of_step, triad_bytes_per_s
 from ..problems import problem_of
-from .protocol import ROOT, Record, clock, resident_bytes, serve
+from .protocol import Record, clock, programs_folder, resident_bytes, serve
 
 
 def main(family: str, value: str, voxels: str, tolerance: str, electrodes: str = "still") -> None:
-    jax.config.update("jax_compilation_cache_dir", str(ROOT / ".jax_cache"))
+    jax.config.update("jax_compilation_cache_dir", str(programs_folder()))
     base = resident_bytes()
     problem = problem_of(family, float(value), int(voxels))
 

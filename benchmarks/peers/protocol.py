@@ -42,6 +42,11 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else int(os.environ[THREADS[0]])
 
 
+def programs_folder() -> Path:
+    """Where JAX keeps compiled programs: one for each number of threads, for which the CPU compiler splits loops."""
+    return ROOT / ".jax_cache" / str(threads())
+
+
 def clock() -> float:
     """Seconds of the processor on one thread, so that other programs of the machine do not count; else of the wall."""
     return time.process_time() if threads() == 1 else time.perf_counter()

@@ -49,6 +49,19 @@ def test_a_cache_that_cannot_be_made_is_said_and_survived(
     assert "compiled kernels are not kept" in capsys.readouterr().err
 
 
+def test_kernels_for_other_numbers_of_cores_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PJRT_NPROC", "NPROC"):
+        monkeypatch.delenv(name, raising=False)
+    folders = []
+    for cores in ({0}, {1}, {0, 1}):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: cores, raising=False)
+        folders.append(compilation_cache_dir())
+    one, another, two = folders
+    assert one == another
+    assert one.name.endswith("-1")
+    assert two.name == f"{one.name.removesuffix('-1')}-2"
+
+
 def test_cache_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("POREFIELD_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
