@@ -2,7 +2,7 @@
 
 XLA's own analysis of the compiled step (temporaries, arguments and results, what is donated once), on the CPU, grows in
 proportion to the lanes: 130, 141 and 168 bytes for each node and lane at 64^3, 48 x 24 x 20 and 20^3 voxels; of a solve
-by itself 138 at 64^3. tests/kernels/test_batch_size.py holds the formula to the analysis. XLA takes something
+by itself 140 at 64^3. tests/kernels/test_batch_size.py holds the formula to the analysis. XLA takes something
 else on a GPU; `RESERVE` has to cover the difference.
 """
 
@@ -17,9 +17,8 @@ BYTES_PER_NODE = 134
 BYTES_PER_NODE_AND_FLOATING = 15
 BYTES_PER_NODE_DIRECTIONAL = 30
 """More, where tissue is anisotropic or in series with contacts and sheets: 29 at 48^3 with both, 23 with the first."""
-BYTES_BESIDE_NODES, BYTES_BESIDE_NODES_ALONE = 400_000, 300_000
-"""Links to electrodes, and the halos that small grids have more of: of a lane 0.4 MB with two needles, 0.8 MB with
-three; of a solve by itself 0.3 to 0.5 MB."""
+BYTES_BESIDE_NODES = 400_000
+"""Links to electrodes, and the halos that small grids have more of, with two or three needles."""
 RESERVE = 0.25
 """Share of the free memory that is left alone."""
 MOST = 64
@@ -45,10 +44,10 @@ def most_lanes(free_bytes: int, nodes: int, floating: int = 0, directional: bool
     return int(free_bytes * (1 - RESERVE)) // lane_bytes(nodes, floating, directional)
 
 
-def lane_bytes(nodes: int, floating: int = 0, directional: bool = False, alone: bool = False) -> int:
+def lane_bytes(nodes: int, floating: int = 0, directional: bool = False) -> int:
     """Memory (bytes) of the device for each problem of a batch, or for one by itself."""
     each = BYTES_PER_NODE + BYTES_PER_NODE_AND_FLOATING * floating + BYTES_PER_NODE_DIRECTIONAL * directional
-    return nodes * each + (BYTES_BESIDE_NODES_ALONE if alone else BYTES_BESIDE_NODES)
+    return nodes * each + BYTES_BESIDE_NODES
 
 
 def padded_nodes(grid: Grid) -> int:

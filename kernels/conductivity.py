@@ -183,8 +183,8 @@ def law_kinds(laws: tuple[ConductivityLaw, ...]) -> tuple[int, ...]:
 
 
 def sigma_and_slope(
-    q: Float[Array, " n"], tissue: UInt8[Array, " n"], table: Float[Array, "t 5"], kinds: tuple[int, ...]
-) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    q: Float[Array, "*voxels"], tissue: UInt8[Array, "*voxels"], table: Float[Array, "t 5"], kinds: tuple[int, ...]
+) -> tuple[Float[Array, "*voxels"], Float[Array, "*voxels"]]:
     """sigma (S/m) and d sigma / d q, with q = |E|^2 (V^2/m^2), for each voxel by its tissue."""
     # looked up before the arithmetic, which would otherwise be done one voxel at a time
     columns: Any = [table[:, c][tissue] for c in range(1, TABLE_COLUMNS)]

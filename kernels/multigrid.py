@@ -85,9 +85,9 @@ def v_cycle(levels: Levels, networks: list[Level], r: Nodes) -> Nodes:
     x = first_smoothing(lay, level, r, weights)
     defect = lay.take(r, 0) - lay.take(x, 0) + neighbours(lay, level.scaled_edge, x)
     coarse_lay, coarse_level = levels[1][0], networks[1]
-    coarse_defect = restrict(barrier(level.root * defect), lay, factors) * reciprocal(coarse_level.root)
+    coarse_defect = restrict(lay.keep(level.root * defect), lay, factors) * reciprocal(coarse_level.root)
     correction = v_cycle(levels[1:], networks[1:], coarse_lay.extend(coarse_defect))
-    correction = barrier(reciprocal(coarse_level.root) * coarse_lay.take(correction, 0))
+    correction = coarse_lay.keep(reciprocal(coarse_level.root) * coarse_lay.take(correction, 0))
     x = lay.extend(lay.take(x, 0) + level.root * prolong(correction, coarse_lay, factors))
     for w in reversed(weights):
         x = smooth(lay, level, x, r, w)

@@ -122,12 +122,13 @@ def evaluate(lay: Layout, kinds: tuple[int, ...], net: Network, phi: Nodes, volt
     axis_q = [weight[a] * lay.voxel_sum(functools.partial(square, a), a) for a in range(3)]
     factors = voxel_factors(net)
     weighted = axis_q if factors is None else [k * part for k, part in zip(factors, axis_q, strict=True)]
-    q = barrier(weighted[0] + weighted[1] + weighted[2])
+    q = lay.keep(weighted[0] + weighted[1] + weighted[2])
     link_q = (net.link_g_m / volume * link_drop**2)[:, None] * net.link_weight
     # a clipped negative leak may not turn a mean square negative
     q = barrier(q.at[net.link_cell].add(link_q).at[net.part_cell].multiply(net.part_inverse))
     q = jnp.maximum(q, 0)
-    sigma, slope = sigma_and_slope(q, net.tissue, net.table, kinds)
+    found = sigma_and_slope(lay.planes(q), lay.planes(net.tissue), net.table, kinds)
+    sigma, slope = (x.reshape(-1) for x in found)
     if net.warmth is not None:
         sigma, slope = sigma * net.warmth, slope * net.warmth
     split = None
@@ -148,17 +149,17 @@ def evaluate(lay: Layout, kinds: tuple[int, ...], net: Network, phi: Nodes, volt
         link_weight = link_weight * split.link_share
     link_conductance = net.link_g_m * jnp.sum(link_weight * lay.pick(whole, net.link_cell), axis=1)
     link_current = link_conductance * link_drop
-    residual = (net.free * lay.outflow(flow)).at[net.link_node].add(link_current)
+    residual = lay.keep(net.free * lay.outflow(flow)).at[net.link_node].add(link_current)
     if net.split is not None and split is not None:
         residual = net.free * add_pairs(residual, net.split.pairs, split.pair_conductance * split.pair_drop)
     electrode_current = jnp.zeros_like(volts).at[net.link_electrode].add(-link_current)
     return State(q, sigma, slope, link_drop, link_conductance, residual, electrode_current, split)
 
 
-def carry(state: State, norm: Float[Array, ""], dtype: jnp.dtype) -> State:
+def carry(lay: Layout, state: State, norm: Float[Array, ""], dtype: jnp.dtype) -> State:
     """What the next Newton step needs of a state, in its precision."""
-    residual = (state.residual / jnp.where(norm > 0, norm, 1)).astype(dtype)
-    sigma, slope = state.sigma.astype(dtype), state.slope.astype(dtype)
+    residual = lay.keep((state.residual / jnp.where(norm > 0, norm, 1)).astype(dtype))
+    sigma, slope = lay.keep(state.sigma.astype(dtype)), lay.keep(state.slope.astype(dtype))
     return state._replace(q=None, sigma=sigma, slope=slope, residual=residual)
 
 
@@ -294,15 +295,15 @@ def linearise(lay: Layout, net: Network, phi: Nodes, state: State, dtype: jnp.dt
     link_conductance = state.link_conductance.astype(dtype)
     near_link = near_links(net, link_weight.astype(dtype), link_conductance, near_sigma, sigma)
     nothing = jnp.zeros_like(sigma)
-    diagonal = barrier(network_diagonal(lay, edge, nothing.at[net.link_node].add(link_conductance)))
+    diagonal = lay.keep(network_diagonal(lay, edge, nothing.at[net.link_node].add(link_conductance)))
     root = root_of(lay, near_edge, nothing.at[net.link_node].add(near_link), net.free)
     scale = lay.extend(reciprocal(root))
     return Operator(
         root=root,
-        diagonal=barrier(diagonal * lay.take(scale, 0) ** 2),
+        diagonal=lay.keep(diagonal * lay.take(scale, 0) ** 2),
         scaled_edge=scale_edges(lay, edge, scale),
         drop=drop,
-        curvature=barrier((2 * volume).astype(dtype) * slope),
+        curvature=lay.keep((2 * volume).astype(dtype) * slope),
         link_node=net.link_node,
         link_electrode=net.link_electrode,
         link_cell=net.link_cell,
@@ -340,7 +341,7 @@ def stiffness(
         k = 1.0 if factors is None else factors[axis]
         rise = 2 * k * slope * lay.voxel_sum(functools.partial(square, axis), axis)
         # a falling law leaves E sigma(E) rising, but not by much
-        return barrier(k * jnp.maximum(sigma + rise, LEAST_STIFFNESS * sigma))
+        return lay.keep(k * jnp.maximum(sigma + rise, LEAST_STIFFNESS * sigma))
 
     return along(0), along(1), along(2)
 
@@ -369,7 +370,7 @@ def network_diagonal(lay: Layout, edge: list[Nodes], leak: Nodes) -> Nodes:
 def root_of(lay: Layout, edge: list[Nodes], leak: Nodes, free: Nodes) -> Nodes:
     """Square root of a network's diagonal; 0 where a node is no unknown."""
     diagonal = network_diagonal(lay, edge, leak)
-    return barrier(jnp.sqrt(jnp.where((free > 0) & (diagonal > 0), diagonal, 0)))
+    return lay.keep(jnp.sqrt(jnp.where((free > 0) & (diagonal > 0), diagonal, 0)))
 
 
 def scale_edges(lay: Layout, edge: list[Nodes], scale_extended: Nodes) -> tuple[Nodes, Nodes, Nodes]:
@@ -423,7 +424,7 @@ def apply_scaled(lay: Layout, op: Operator, x: Nodes, u: Voltages) -> tuple[Node
     sums = [lay.voxel_sum(functools.partial(slope, a), a) for a in range(3)]
     if op.factors is not None:
         sums = [k * part for k, part in zip(op.factors, sums, strict=True)]
-    b = barrier(sums[0] + sums[1] + sums[2])
+    b = lay.keep(sums[0] + sums[1] + sums[2])
     b = b.at[op.link_cell].add((op.link_slope * link_v)[:, None] * op.link_weight)
     if op.pairs is not None:
         pair_v = lay.pick(v, op.pairs.pairs.high) - lay.pick(v, op.pairs.pairs.low)
@@ -436,7 +437,7 @@ def apply_scaled(lay: Layout, op: Operator, x: Nodes, u: Voltages) -> tuple[Node
 
     link_t = jnp.sum(op.link_weight * t[op.link_cell], axis=1)
     link_out = op.link_slope * link_t
-    out = op.diagonal * lay.take(x, 0) - neighbours(lay, op.scaled_edge, x) + scale * lay.outflow(flow)
+    out = lay.keep(op.diagonal * lay.take(x, 0) - neighbours(lay, op.scaled_edge, x) + scale * lay.outflow(flow))
     # the diagonal has the links' conductances already
     at_links = link_out - op.link_conductance * u[op.link_electrode]
     out = out.at[op.link_node].add(scale[op.link_node] * at_links)

@@ -141,7 +141,9 @@ def take_step(
     slope_at_0 = norm * slope(state.residual, r_u / scale, d_v, d_u, phi.dtype)
     d_u = d_u.astype(volts.dtype)
     t, after, new_norm, imbalance = line_search(lay, kinds, net, phi, volts, d_v, d_u, scale, slope_at_0 * scale, state)
-    return StepResult(phi + t * scale * d_v, volts + t * scale * d_u, after, new_norm, imbalance, iterations, t)
+    return StepResult(
+        lay.keep(phi + t * scale * d_v), volts + t * scale * d_u, after, new_norm, imbalance, iterations, t
+    )
 
 
 def solve_linear(
@@ -159,8 +161,8 @@ def solve_linear(
     scaled_rhs = lay.extend(op.scale * rhs[0]), rhs[1]
     precondition = preconditioner(levels, floating, net, op)
     matrix, root = functools.partial(apply_scaled, lay, op), lay.extend(op.root)
-    (x, u), iterations = pcg(matrix, precondition, scaled_rhs, root, forcing.astype(dtype))
-    return barrier(op.scale * lay.take(x, 0)), u, iterations
+    (x, u), iterations = pcg(lay, matrix, precondition, scaled_rhs, root, forcing.astype(dtype))
+    return lay.keep(op.scale * lay.take(x, 0)), u, iterations
 
 
 @functools.partial(jax.jit, static_argnames=("levels", "kinds"))
@@ -201,7 +203,7 @@ def preconditioner(levels: Levels, floating: int, net: Network, op: Operator):
     return precondition
 
 
-def pcg(matrix, precondition, rhs: tuple[Nodes, Voltages], root: Nodes, tolerance: Float[Array, ""]):
+def pcg(lay: Layout, matrix, precondition, rhs: tuple[Nodes, Voltages], root: Nodes, tolerance: Float[Array, ""]):
     """Preconditioned conjugate gradients from zero; stops at |r| <= tolerance |rhs|, the currents' norm, or after
     MOST_CG_ITERATIONS.
 
@@ -209,7 +211,7 @@ def pcg(matrix, precondition, rhs: tuple[Nodes, Voltages], root: Nodes, toleranc
         rhs: scaled. root: what turns a scaled residual into currents, extended as the nodes of rhs.
     """
     dot = lambda a, b: jnp.vdot(a[0], b[0]) + jnp.vdot(a[1], b[1])  # noqa: E731
-    combine = lambda a, s, b: (a[0] + s * b[0], a[1] + s * b[1])  # noqa: E731
+    combine = lambda a, s, b: (lay.keep(a[0] + s * b[0]), a[1] + s * b[1])  # noqa: E731
     currents = lambda r: jnp.sum((root * r[0]) ** 2) + jnp.sum(r[1] ** 2)  # noqa: E731
     target = tolerance**2 * currents(rhs)
 
@@ -221,10 +223,10 @@ def pcg(matrix, precondition, rhs: tuple[Nodes, Voltages], root: Nodes, toleranc
         x, r, p, rz, k = c
         z = barrier(precondition(*r))
         rz_next = dot(r, z)
-        p = barrier(combine(z, jnp.where(k > 0, rz_next / rz, 0), p))
+        p = combine(z, jnp.where(k > 0, rz_next / rz, 0), p)
         ap = barrier(matrix(*p))
         step = rz_next / dot(p, ap)
-        return combine(x, step, p), barrier(combine(r, -step, ap)), p, rz_next, k + 1
+        return combine(x, step, p), combine(r, -step, ap), p, rz_next, k + 1
 
     zero = (jnp.zeros_like(rhs[0]), jnp.zeros_like(rhs[1]))
     one = jnp.ones((), rhs[0].dtype)
@@ -252,7 +254,7 @@ def line_search(
         norm = residual_norm(s.residual, r_u)
         largest = jnp.max(jnp.abs(s.electrode_current))
         imbalance = jnp.abs(jnp.sum(s.electrode_current)) / jnp.where(largest > 0, largest, 1)
-        return g, norm, imbalance, carry(s, norm, last.sigma.dtype)
+        return g, norm, imbalance, carry(lay, s, norm, last.sigma.dtype)
 
     def unfinished(c):
         _, g, *_, k, _ = c

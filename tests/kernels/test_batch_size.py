@@ -43,7 +43,7 @@ def test_the_formula_is_within_a_tenth_of_xlas_analysis(shape, floating, lanes) 
     potentials: tuple[float | None, ...] = (800.0, 0.0, None) if floating == 1 else (800.0, None, None)
     problem = two_needles(shape, potentials_v=potentials, third=True) if floating else two_needles(shape)
     found = analysed_bytes(problem, lanes)
-    said = lane_bytes(padded_nodes(problem.grid), floating, alone=lanes is None)
+    said = lane_bytes(padded_nodes(problem.grid), floating)
     assert said == pytest.approx(found, rel=0.1)
 
 
