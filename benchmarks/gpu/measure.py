@@ -77,7 +77,7 @@ def measure(voxels: int, batch: int, rounds: int) -> Row:
         "batch": batch,
         **best,
         "compile_s": round(compile_s, 2),
-        "model_bytes": batch * lane_bytes(padded_nodes(problems[0].grid), alone=lanes is None),
+        "model_bytes": batch * lane_bytes(padded_nodes(problems[0].grid)),
         "xla_bytes": analysed,
         "device_peak_bytes": stats.get("peak_bytes_in_use"),
         "host_peak_bytes": peak_rss_bytes(),
