@@ -65,6 +65,7 @@ bench-peers: $(DEV) $(PEERS)/.ready  ## other solvers beside porefield: the same
 bench-growth: $(DEV)  ## how cost grows with voxels, contrast, steepness, needles, tilt, threads, and restarts (10 minutes)
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.restarts
+	$(BIN)/python -m benchmarks.breakdown
 
 bench-page: $(DEV)  ## docs/performance.md anew, from what the benchmarks left
 	$(BIN)/python -m benchmarks.performance $(if $(wildcard .benchmarks/latest.json),--take .benchmarks/latest.json)

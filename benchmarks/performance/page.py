@@ -318,6 +318,20 @@ def fresh(figures: Figures) -> str:
     return table(["voxels", "compiled programs", "seconds", "of which the solve"], rows)
 
 
+def breakdown(figures: Figures) -> str:
+    """Where the seconds go, by the profiler."""
+    tables = []
+    for size, found in sorted(figures.get("breakdown", {}).items(), key=lambda item: int(item[0])):
+        whole = sum(r["seconds"] for r in found.values())
+        rows = [
+            [what, seconds(r["seconds"]), f"{r['passes']:,}", f"{r['seconds'] / whole:.0%}"]
+            for what, r in found.items()
+        ]
+        rows.append(["together", seconds(whole), f"{sum(r['passes'] for r in found.values()):,}", ""])
+        tables.append(table([f"{size}³ voxels", "seconds", "passes", "share"], rows))
+    return "\n\n".join(tables)
+
+
 def parts(figures: Figures) -> str:
     """Of a solve, by `make bench`."""
     heads = ["benchmark", "seconds", "passes"]
@@ -395,6 +409,7 @@ SECTIONS = {
     "growth_said": growth_said,
     "families": families,
     "threads": threads,
+    "breakdown": breakdown,
     "restarts": restarts,
     "fresh": fresh,
     "parts": parts,
