@@ -383,7 +383,7 @@ def said(figures: Figures) -> Iterator[str]:
         yield f"From a solution that is known, 128³: {', '.join(told)} as fast as from scratch."
     first = figures.get("fresh", {}).get("96", {})
     if first:
-        told = [f"{seconds(r['seconds'])} s with {name}" for name, r in first.items()]
+        told = [f"{seconds(r['seconds'])} s ({name})" for name, r in first.items()]
         yield f"First solution of a fresh process, 96³, imports and all: {', '.join(told)}."
     if points:
         p = points[max(points)]

@@ -46,6 +46,7 @@ def told() -> str:
 def serving(app: FastAPI) -> Iterator[str]:
     """The URL of an app that is served until the block ends."""
     silence_access_log()
+    told()  # of servers before this one
     # rich's tracebacks, the default, show every local variable: seconds in a process that has run many tests
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     processors = [*structlog.get_config()["processors"][:-1], plain]
