@@ -21,7 +21,7 @@ import jax
 
 from porefield.kernels.continuation import Continuation
 from porefield.kernels.field import solve_field
-from porefield.kernels.nested import couplings_of
+from porefield.kernels.nested import couplings_of, nested_grids
 from porefield.kernels.problem import FieldProblem
 from porefield.service.environment import compilation_cache_dir, configure_numerics
 
@@ -53,6 +53,7 @@ def serve_restarts(voxels: int) -> None:
     later, shifted = at_voltage(base, LATER * volts), moved(base, SHIFT_MM)
 
     def solve() -> Record:
+        nested_grids(later, coarse=True)  # the last round has forgotten the couplings
         return {
             "voltage": {
                 "from scratch": timed(later, None),
