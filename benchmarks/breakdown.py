@@ -44,7 +44,7 @@ PARTS = {
 """Functions of newton.py, the inner ones first; what they do."""
 OTHERS = "the rest of the steps"
 COARSER = "steps on coarser nested grids"
-HOST = "the host: couplings, networks, audit, definiteness"
+REST = "the rest: networks and audit on the host, and short steps that the profiler misses"
 
 
 def name_scopes() -> None:
@@ -108,7 +108,7 @@ def breakdown(voxels: int) -> dict[str, float]:
     coarse = sum(end - start for start, end in steps) - sum(end - start for start, end in fine)
     out = {what: 1e-6 * spent[what] for what in (*PARTS.values(), OTHERS)}
     out[COARSER] = 1e-6 * coarse
-    return out | {HOST: max(whole - sum(out.values()), 0.0)}
+    return out | {REST: max(whole - sum(out.values()), 0.0)}
 
 
 def measured(voxels: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from .transport import carry_along
 FURTHEST_MOVE = 0.25
 """Voxels that an electrode may have moved for the potential to be taken as it is."""
 FURTHEST_CARRIED = 0.15
-"""Of the distance between two needles' axes, that one may have moved for the potential to be carried along."""
+"""Of the least distance between needles, that one may have moved for the potential to be carried along."""
 MOST_POINTS = 3
 """Solutions that the continuation along the voltage runs through."""
 
@@ -108,12 +108,12 @@ def may_follow(before: list[Needle], now: list[Needle], grid: Grid) -> bool:
     """Whether needles only moved, and by little beside the distances between them."""
     if not before or len(before) != len(now):
         return False
-    apart_m = min((axes_apart_m(a, b) for i, a in enumerate(now) for b in now[:i]), default=np.inf)
+    apart_m = min((middles_apart_m(a, b) for i, a in enumerate(now) for b in now[:i]), default=np.inf)
     moves = [moved_m(a, b, grid) for a, b in zip(before, now, strict=True)]
     return all(move <= FURTHEST_CARRIED * apart_m for move in moves)
 
 
-def axes_apart_m(a: Needle, b: Needle) -> float:
+def middles_apart_m(a: Needle, b: Needle) -> float:
     """Distance (m) between the middles of two needles' bare metal."""
     return float(np.linalg.norm(a.centre_m - b.centre_m))
 
