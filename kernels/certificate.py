@@ -1,21 +1,29 @@
 """A second, plain evaluation of the network's equations in numpy: what a solution is believed on.
 
 It shares no code with the solver's own stencils (flat layout, JAX): three-dimensional arrays, differences by np.diff,
-sums over shifted slices, float64 throughout. The tests compare the two, and both with a dense assembly.
+sums over shifted slices, float64 throughout. The tests compare the two, and both with a dense assembly. Large arrays
+are gone through slab by slab, what is worked out on the way staying in the cache, by as many threads as there are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .conductivity import conductivity
+from .grid import Grid
 from .links import Couplings
 from .problem import FieldProblem
+from .program_cache import compiler_threads
 
 Nodes = NDArray[np.float64]
+Part = tuple[slice, Nodes]
+SLAB_NODES = 2**17
+"""Nodes of a slab, or one plane: their arrays are to fit a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -46,27 +54,23 @@ class Audit:
 
     def residual_norm(self, floating: NDArray[np.bool_]) -> float:
         """Euclidean norm over nodes and floating electrodes (A)."""
-        return float(np.sqrt(np.sum(self.residual_a**2) + np.sum(self.electrode_current_a[floating] ** 2)))
+        flat = self.residual_a.reshape(-1)
+        return float(np.sqrt(np.vdot(flat, flat) + np.sum(self.electrode_current_a[floating] ** 2)))
 
 
 def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts: NDArray[np.float64]) -> Audit:
     """Evaluate field, conductivity, residual and currents of a potential, shape grid.node_shape."""
-    grid = problem.grid
-    hx, hy, hz = grid.spacing_m
-    volume = hx * hy * hz
-    drops = [np.diff(potential_v, axis=a) for a in range(3)]
-    shares = [_edges(couplings.open_edge[a], a) for a in range(3)]
-    axis_q = [_mean_of_4(shares[a] * drops[a] ** 2, a) / h**2 for a, h in enumerate(grid.spacing_m)]
+    grid, volume = problem.grid, problem.grid.voxel_volume_m3
     elements = _Elements(problem, couplings, potential_v, volts)
-    factors = _factors(problem)
-    edge_q = sum(k * part for k, part in zip(factors, axis_q, strict=True))
-    sigma = _solve(problem, couplings, np.asarray(edge_q), elements)
+    edge_q, axis_q = _edge_squares(problem, couplings, potential_v)
+    q = _q(problem, couplings, edge_q, elements, np.ones(elements.weight.shape))
+    sigma = _solve(problem, couplings, edge_q, elements, q)
     share = elements.share(sigma)
+    if couplings.split_cell is not None:
+        q = _q(problem, couplings, edge_q, elements, share)
     out = np.zeros(grid.node_shape)
-    for a, h in enumerate(grid.spacing_m):
-        flow = volume / h**2 * _mean_round_edges(factors[a] * sigma, a) * shares[a] * drops[a]
-        out[_slice(a, None, -1)] -= flow
-        out[_slice(a, 1, None)] += flow
+    for voxels, flow in by_slabs(grid, lambda s: _outflow(problem, couplings, potential_v, sigma, s)):
+        out[_nodes_of(voxels)] += flow
     conductance = elements.g_m * np.sum(elements.weight * elements.at_voxels(sigma) * share, axis=1)
     current = conductance * elements.drop_v
     link, pair = np.split(current, [len(couplings.link_node)])
@@ -77,8 +81,7 @@ def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts
     out[couplings.metal >= 0] = 0
     currents = np.zeros(len(problem.electrodes))
     np.add.at(currents, couplings.link_electrode, -link)
-    power = volume * float(np.sum(sigma * edge_q)) + float(np.sum(current * elements.drop_v))
-    q = _q(problem, couplings, np.asarray(edge_q), elements, share)
+    power = volume * float(np.vdot(sigma, edge_q)) + float(np.sum(current * elements.drop_v))
     return Audit(
         mean_square_field=_true_square(problem, couplings, axis_q, q, elements, share),
         weighted_square_field=q,
@@ -90,6 +93,65 @@ def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts
         tissue_share=_tissue_share(couplings, axis_q, elements, share) if problem.resistive else None,
         contact_drop_v=_contact_drops(problem, couplings, elements, sigma, share) if problem.resistive else None,
     )
+
+
+def by_slabs(grid: Grid, work: Callable[[slice], Nodes]) -> Iterator[Part]:
+    """What `work` makes of some planes of voxels at a time, in their order, by as many threads as there are."""
+    nx, ny, nz = grid.node_shape
+    planes = max(1, SLAB_NODES // (ny * nz))
+    slabs = [slice(i, min(i + planes, nx - 1)) for i in range(0, nx - 1, planes)]
+    threads = min(compiler_threads(), len(slabs))
+    if threads == 1:
+        yield from ((s, work(s)) for s in slabs)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from zip(slabs, pool.map(work, slabs), strict=True)
+
+
+def _nodes_of(voxels: slice) -> slice:
+    return slice(voxels.start, voxels.stop + 1)
+
+
+def _edge_squares(problem: FieldProblem, c: Couplings, potential_v: Nodes) -> tuple[Nodes, list[Nodes]]:
+    """Mean square field of the voxels from their edges, weighted by axis factors; and along each axis, where tissue is
+    other than plain."""
+    grid = problem.grid
+    total = np.empty(grid.shape)
+    each = [] if problem.plain else [np.empty(grid.shape) for _ in range(3)]
+
+    def work(voxels: slice) -> Nodes:
+        nodes = _nodes_of(voxels)
+        factors = _factors(problem, voxels)
+        total[voxels] = 0
+        for a, h in enumerate(grid.spacing_m):
+            square = np.diff(potential_v[nodes], axis=a)
+            square *= square
+            square *= c.open_edge[a][nodes][_slice(a, None, -1)]
+            along = _mean_of_4(square, a)
+            along /= h**2
+            if each:
+                each[a][voxels] = along
+            total[voxels] += along if factors is None else factors[a] * along
+        return total
+
+    for _ in by_slabs(grid, work):
+        pass
+    return total, each
+
+
+def _outflow(problem: FieldProblem, c: Couplings, potential_v: Nodes, sigma: Nodes, voxels: slice) -> Nodes:
+    """What flows into each node of a slab through the parts of its edges that lie in the slab's voxels."""
+    nodes, factors = _nodes_of(voxels), _factors(problem, voxels)
+    phi, here = potential_v[nodes], sigma[voxels]
+    out = np.zeros(phi.shape)
+    for a, h in enumerate(problem.grid.spacing_m):
+        flow = np.diff(phi, axis=a)
+        flow *= c.open_edge[a][nodes][_slice(a, None, -1)]
+        flow *= _mean_round_edges(here if factors is None else factors[a] * here, a)
+        flow *= problem.grid.voxel_volume_m3 / h**2
+        out[_slice(a, None, -1)] -= flow
+        out[_slice(a, 1, None)] += flow
+    return out
 
 
 class _Elements:
@@ -116,7 +178,8 @@ class _Elements:
         )
         self.voxel = (i, j, k)
         if x is not None:
-            along = np.stack([np.broadcast_to(k, grid.shape) for k in _factors(problem)])
+            factors = _factors(problem, slice(None))
+            along = np.ones((3, *grid.shape)) if factors is None else np.stack(factors)
             pairs = tuple(v[len(c.link_node) :] for v in self.voxel)
             ratio = np.concatenate([ratio, 1 / along[(x.axis[:, None], *pairs)]])
         self.field_ratio = ratio
@@ -137,18 +200,18 @@ class _Elements:
         return out
 
 
-def _factors(problem: FieldProblem) -> list[Nodes]:
-    """Axis factors of each voxel."""
+def _factors(problem: FieldProblem, voxels: slice) -> list[Nodes] | None:
+    """Axis factors of each of some planes of voxels; None where all tissue is isotropic."""
     if problem.axis_factors is None:
-        return [np.ones((1, 1, 1))] * 3
+        return None
     table = np.asarray(problem.axis_factors)
-    return [table[:, a][problem.tissue] for a in range(3)]
+    return [table[:, a][problem.tissue[voxels]] for a in range(3)]
 
 
 def _over_fill(problem: FieldProblem, c: Couplings, q: Nodes, fill: Nodes) -> Nodes:
-    whole = np.ones(q.shape)
-    whole[np.unravel_index(c.part_cell, problem.grid.node_shape)] = fill
-    return np.maximum(q, 0) / whole
+    out, part = np.maximum(q, 0), np.unravel_index(c.part_cell, problem.grid.node_shape)
+    out[part] /= fill
+    return out
 
 
 def _q(problem: FieldProblem, c: Couplings, edge_q: Nodes, elements: _Elements, share: Nodes) -> Nodes:
@@ -171,10 +234,10 @@ BISECTIONS = 48
 """Halve a law's rise to the last digit of a double."""
 
 
-def _solve(problem: FieldProblem, c: Couplings, edge_q: Nodes, elements: _Elements) -> Nodes:
-    """sigma = sigma(sqrt q(sigma)): at once, and where something is in series by bisection between the least and the
-    most of each law."""
-    sigma = conductivity_of(problem, np.sqrt(_q(problem, c, edge_q, elements, np.ones(elements.weight.shape))))
+def _solve(problem: FieldProblem, c: Couplings, edge_q: Nodes, elements: _Elements, q: Nodes) -> Nodes:
+    """sigma = sigma(sqrt q(sigma)): at once from q, and where something is in series by bisection between the least and
+    the most of each law."""
+    sigma = conductivity_of(problem, np.sqrt(q))
     if c.split_cell is None:
         return sigma
     where = np.unravel_index(c.split_cell, problem.grid.node_shape)
@@ -239,20 +302,23 @@ def law_at(problem: FieldProblem, where: tuple[NDArray[np.intp], ...], field_v_p
 def conductivity_of(problem: FieldProblem, field_v_per_m: Nodes) -> Nodes:
     """sigma (S/m) of each voxel in a given |E|, one law at a time."""
     sigma = np.zeros(problem.grid.shape)
-    for i, law in enumerate(problem.laws):
-        here = problem.tissue == i
-        if not law.insulating and here.any():
-            sigma[here] = conductivity(law, field_v_per_m[here])
+
+    def work(voxels: slice) -> Nodes:
+        tissue, out, field = problem.tissue[voxels], sigma[voxels], field_v_per_m[voxels]
+        for i, law in enumerate(problem.laws):
+            here = tissue == i
+            if not law.insulating and here.any():
+                out[here] = conductivity(law, field[here])
+        return out
+
+    for _ in by_slabs(problem.grid, work):
+        pass
     return sigma if problem.warmth is None else sigma * problem.warmth
 
 
 def _slice(axis: int, start: int | None, stop: int | None) -> tuple[slice, slice, slice]:
     s, full = slice(start, stop), slice(None)
     return (s if axis == 0 else full, s if axis == 1 else full, s if axis == 2 else full)
-
-
-def _edges(share: NDArray[np.float32], axis: int) -> Nodes:
-    return share[_slice(axis, None, -1)].astype(np.float64)
 
 
 def _mean_of_4(edges: Nodes, axis: int) -> Nodes:

@@ -26,15 +26,15 @@ from .problem import FieldProblem
 from .solution import SolveCancelled, StepReport
 from .spread import lane_sharding, spread_steps
 
-COARSE_TOLERANCE = 1e-3
+COARSE_TOLERANCE = 3e-3
 """Relative residual asked of the coarser nested grids: they only start the next."""
 MOST_COARSE_STEPS = 12
 """Newton steps spent on a coarser nested grid; what it has by then starts the next."""
 LOOSEST_FORCING, TIGHTEST_FORCING = 0.1, 0.01
 LAST_FORCING = 1e-3
 """Of a step that may be the last: two CG iterations more cost less than a step more."""
-FIRST_FORCING_NEAR = 0.01
-"""Of the first step from a start near the solution: solving it further saves a step."""
+FIRST_FORCING, FIRST_FORCING_NEAR = 0.02, 0.01
+"""Of the first step from a coarser grid's solution, and from a start near it: solving further saves a step."""
 REST_FORCING = 1e-2
 """Of the linear solve with tissue at rest."""
 HELD = math.inf
@@ -76,13 +76,14 @@ class Member:
     def enter(self, index: int) -> None:
         """Begin on a nested grid, 0 being the finest."""
         level = self.nested[index]
-        first = index == len(self.nested) - 1
+        first, interpolated = index == len(self.nested) - 1, False
         if first and self.start is not None:
             self.phi, self.volts = level.from_guess(self.start.potential_v, self.start.electrodes_v)
         elif first or not self.residual < 1:  # a coarse grid that went astray (or is not a number) is no start
             self.phi, self.volts = level.at_rest()
         else:
-            self.phi = level.interpolate(self.nested[index + 1], self.phi)
+            interpolated = True
+            self.phi = level.interpolate(self.nested[index + 1], self.phi, self.volts)
         self.at_rest = first and self.start is None
         self.index, self.scale_a = index, level.scale_a
         self.tolerance = self.wanted if index == 0 else max(self.wanted, COARSE_TOLERANCE)
@@ -90,6 +91,8 @@ class Member:
         self.best, self.since_best, self.residual = math.inf, 0, math.inf
         self.norm_a = math.nan
         self.forcing = LOOSEST_FORCING if self.start is None else FIRST_FORCING_NEAR
+        if interpolated:
+            self.forcing = FIRST_FORCING
         self.moving = self.most > 0
         self.newton_counts.append(0)
         self.cg_counts.append(0)

@@ -17,6 +17,21 @@ SHORTEST_CUT = 0.01
 """A node nearer than this fraction of an edge to a surface counts as metal."""
 
 
+@dataclass(frozen=True)
+class NearField:
+    """A needle's near field F round it.
+
+    Attributes:
+        box: of nodes that it is known at. f: F there, zero on the metal, in any unit.
+        share: how far a potential there is one of this near field, from 1 to 0 away from the needle and inside shafts.
+    """
+
+    electrode: int
+    box: Box
+    f: NDArray[np.float32]
+    share: NDArray[np.float32]
+
+
 @dataclass
 class Couplings:
     """What electrodes do to the network of one grid. Arrays over nodes have shape grid.node_shape.
@@ -31,6 +46,7 @@ class Couplings:
         link_length_m: a contact of r ohm m2 is in series with a link as r / link_length_m is with the resistivity of
             its tissue; None where nobody asked.
         part_isotropy: in tissue with axis factors, the mean of |E|^2 over the weighted one in those voxels, else None.
+        near: of each needle.
         link_ohm_m, crossed, split_cell: what is in series with tissue (directions.py), or None.
     """
 
@@ -43,6 +59,7 @@ class Couplings:
     link_weight: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 8), np.float32))
     part_cell: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     part_fill: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    near: list[NearField] = field(default_factory=list)
     link_length_m: NDArray[np.float64] | None = None
     part_isotropy: NDArray[np.float64] | None = None
     link_ohm_m: NDArray[np.float64] | None = None

@@ -1,10 +1,9 @@
 """One V-cycle of geometric multigrid for the network near the Newton matrix (network.Near), which preconditions `pcg`.
 
 Node-centred coarsening by two, trilinear interpolation P and its transpose, coarse networks assembled anew from voxel
-means of the conductivity along each axis; the conductance of links to electrodes is carried down
-by P^T. Smoothing is two steps of Jacobi with Chebyshev weights, in reverse order after the coarse correction, so that
-the cycle is symmetric. On the coarsest grid runs a fixed number of steps of the Chebyshev iteration. Nothing here
-branches on data.
+means of the conductivity along each axis, and links to electrodes of each grid's own (coarse_links.py). Smoothing is
+two steps of Jacobi with Chebyshev weights, in reverse order after the coarse correction, so that the cycle is
+symmetric. On the coarsest grid runs a fixed number of steps of the Chebyshev iteration. Nothing here branches on data.
 
 Reference: Briggs, Henson, McCormick, A Multigrid Tutorial, 2000; Adams et al. 2003, J Comput Phys 188:593 (polynomial
 smoothers).
@@ -19,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .coarse_links import CoarseLinks
 from .layout import Layout
-from .network import Network, Operator, neighbours, reciprocal, root_of, scale_edges
+from .network import Network, Operator, along_field, neighbours, reciprocal, root_of, scale_edges
 
 Nodes = Float[Array, " n"]
 OtherNodes = Float[Array, " m"]
@@ -50,20 +50,29 @@ def smoothing_weights() -> list[float]:
 
 def build_levels(levels: Levels, net: Network, op: Operator) -> list[Level]:
     """The networks near the operator on all levels, finest first, in its precision."""
-    dtype, sigma = op.root.dtype, list(op.near.sigma)
+    dtype, sigma, frozen = op.root.dtype, list(op.near.sigma), op.near.frozen
     lay, factors = levels[0]
     out = [Level(op.root, op.near.scaled_edge)]
     free = (op.root > 0).astype(dtype)
-    leak = jnp.zeros_like(op.root).at[op.link_node].add(op.near.link_conductance) * free
     spacing = net.spacing_m.astype(dtype)
-    for coarse, next_factors in levels[1:]:
+    for (coarse, next_factors), links in zip(levels[1:], net.coarse, strict=True):
         sigma = [barrier(coarsen_voxels(s, lay, factors)) for s in sigma]
-        leak = restrict(leak, lay, factors)
+        frozen = barrier(coarsen_voxels(frozen, lay, factors))
         free = inject(free, lay, factors)
         spacing = spacing * jnp.asarray(factors, dtype)
+        leak = coarse_leak(coarse, links, along_field(net, sigma, frozen, links.cell))
         out.append(coarse_level(coarse, sigma, leak, free, spacing))
         lay, factors = coarse, next_factors
     return out
+
+
+def coarse_leak(lay: Layout, links: CoarseLinks, sigma: Float[Array, "links 8"]) -> Nodes:
+    """What leaks from each node to electrodes, sigma being that of the links' voxels; none where the near field asks
+    for less than that."""
+    if links.ohm_m is not None:
+        sigma = sigma / (1 + sigma * links.ohm_m.astype(sigma.dtype))
+    conductance = links.g_m.astype(sigma.dtype) * jnp.sum(links.weight.astype(sigma.dtype) * sigma, axis=1)
+    return lay.keep(jnp.maximum(jnp.zeros(lay.n, sigma.dtype).at[links.node].add(conductance), 0))
 
 
 def coarse_level(lay: Layout, sigma: list[Nodes], leak: Nodes, free: Nodes, spacing: Float[Array, "3"]) -> Level:

@@ -8,70 +8,33 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from .coarse_links import coarse_links, couplings_below, fill, grids_below
 from .conductivity import ConductivityLaw, conductivity, law_kinds, law_table
 from .coupling import couple
 from .directions import specialise, voxel_factors
 from .electrodes import Electrode
 from .grid import Grid
+from .interpolation import interpolate
 from .layout import Layout, level_layouts
 from .links import Couplings
 from .multigrid import Levels
 from .network import Network
 from .problem import FieldProblem
 from .series import Pairs, Split
+from .sizes import Sizes
 from .surfaces import CrossedEdges
 
 MOST_GRIDS = 3
 """At most this many grids, each twice as coarse as the next."""
 SMALLEST_NESTED = 24
 """Voxels along the longest axis below which no coarser nested grid is worth it."""
-TABLE_ROWS = 16
-"""Law tables come in multiples of this, so that another number of tissues rarely means another compilation."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Lengths that the arrays of a network are padded to, and what its kernels must be able to do.
-
-    Attributes:
-        links, parts: `bucket` of the numbers of links and of voxels with a fill.
-        rows: of the law table.
-        warm: whether there is a warmth. directed: whether there are axis factors.
-        split, pairs: `bucket` of the numbers of voxels with something in series, 0 for none, and of edges across
-        sheets.
-        kinds: conductivity.law_kinds.
-    """
-
-    links: int
-    parts: int
-    rows: int
-    warm: bool
-    directed: bool
-    split: int
-    pairs: int
-    kinds: tuple[int, ...]
-
-    @staticmethod
-    def of(grids: Sequence[NestedGrid]) -> Sizes:
-        """The least that holds the networks of all of some grids."""
-        return Sizes(
-            links=max(bucket(len(g.couplings.link_node)) for g in grids),
-            parts=max(bucket(len(g.couplings.part_cell)) for g in grids),
-            rows=max(-(-len(g.laws) // TABLE_ROWS) * TABLE_ROWS for g in grids),
-            warm=any(g.problem.warmth is not None for g in grids),
-            directed=any(g.problem.axis_factors is not None for g in grids),
-            split=max(bucket(g.split_cells) if g.problem.resistive else 0 for g in grids),
-            pairs=max(bucket(g.crossed_edges) for g in grids),
-            kinds=law_kinds(tuple(law for g in grids for law in g.laws)),
-        )
 
 
 def nested_grids(problem: FieldProblem, *, coarse: bool) -> list[NestedGrid]:
@@ -109,6 +72,8 @@ class NestedGrid:
         )
         self.levels: Levels = level_layouts(problem.grid.shape)
         self.layout: Layout = self.levels[0][0]
+        self.grids_below = grids_below(problem.grid, self.levels)
+        self.couplings_below: list[Couplings] = couplings_below(problem, self.grids_below)
         self.floating_mask = np.asarray([v is None for v in problem.potentials_v])
         self.outside = ConductivityLaw.constant(0.0)
         self.laws = (*problem.laws, self.outside)
@@ -168,6 +133,9 @@ class NestedGrid:
             "part_cell": fill(self.reindex(c.part_cell), sizes.parts),
             "part_inverse": fill(1 / c.part_fill - 1, sizes.parts) + 1,
             "floating": self.floating_mask.astype(np.float32),
+            "coarse": coarse_links(
+                self.problem, self.levels, self.couplings_below, sizes.coarse_links, resistive=bool(sizes.split)
+            ),
             "axis_factors": self.build_factors(sizes.rows) if sizes.directed else None,
             "split": self.build_split(sizes) if sizes.split else None,
         }
@@ -235,25 +203,25 @@ class NestedGrid:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """As `at_rest`, from potentials near the solution; driven electrodes keep their own."""
         volts = np.where(self.floating_mask, electrodes_v, self.volts())
-        metal = self.couplings.metal
-        return self.pad(np.where(metal >= 0, volts[metal], potential_v)), volts
+        return self.pad(self.with_metal(potential_v.copy(), volts)), volts
 
     def embed(self, potential_v: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A potential on the true nodes as a flat padded vector, metal nodes at their electrode's potential."""
-        return self.pad(self.with_metal(potential_v))
+        """A potential on the true nodes as a flat padded vector; changed to the electrodes' own in their metal."""
+        return self.pad(self.with_metal(potential_v, self.volts()))
 
-    def with_metal(self, potential_v: NDArray[np.float64]) -> NDArray[np.float64]:
+    def with_metal(self, potential_v: NDArray[np.float64], volts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A potential on the true nodes, changed to the electrodes' own in their metal."""
         metal = self.couplings.metal
-        return np.where(metal >= 0, self.volts()[metal], potential_v)
+        inside = metal >= 0
+        potential_v[inside] = volts[metal[inside]]
+        return potential_v
 
-    def interpolate(self, coarse: NestedGrid, phi: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Trilinear interpolation of a coarser grid's potential; both flat and padded."""
+    def interpolate(
+        self, coarse: NestedGrid, phi: NDArray[np.float64], volts: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """A coarser grid's potential on this one; both flat and padded."""
         nodes = phi.reshape(coarse.layout.nodes)
-        for axis, n in enumerate(self.problem.grid.node_shape):
-            i = np.arange(n)
-            low, high = i // 2, np.minimum((i + 1) // 2, nodes.shape[axis] - 1)
-            nodes = 0.5 * (np.take(nodes, low, axis) + np.take(nodes, high, axis))
-        return self.embed(nodes)
+        return self.embed(interpolate(nodes, self.problem.grid.node_shape, self.couplings.near, volts))
 
     def pad(self, x: NDArray[Any]) -> NDArray[Any]:
         """True nodes -> flat padded vector; not a copy where nothing is padded."""
@@ -306,13 +274,3 @@ def places(
         found = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
         out[: len(wanted)] = np.where((cells[found] == wanted) & (weight != 0), found, nowhere)
     return out
-
-
-def bucket(links: int) -> int:
-    """Round up so that a moved needle rarely means another compilation."""
-    return max(256, 2 ** math.ceil(math.log2(max(links, 1))))
-
-
-def fill(a: NDArray[Any], length: int) -> NDArray[Any]:
-    """Pad with zeros: links of no conductance."""
-    return np.concatenate([a, np.zeros((length - len(a), *a.shape[1:]), a.dtype)])

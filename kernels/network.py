@@ -17,12 +17,14 @@ is), and the potential of floating electrodes. Everything here is traced by jax.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
+from .coarse_links import CoarseLinks
 from .conductivity import sigma_and_slope
 from .layout import Layout
 from .series import Pairs, Split, solve_split
@@ -44,7 +46,7 @@ class Network(NamedTuple):
         table: conductivity.law_table. warmth: factor on sigma per voxel, or None.
         open_edge: per axis, extended. free: 1 at unknown nodes, else 0.
         link_*: as in links.Couplings, padded with g = 0. part_*: voxels with a fill w, and 1 / w. floating: 1
-            for electrodes that float, else 0.
+            for electrodes that float, else 0. coarse: links of the preconditioner's coarse grids.
         axis_factors: factors on sigma along the axes for each row of the table; None where all tissue is isotropic.
         split: voxels in series with contacts or sheets, or None.
     """
@@ -63,6 +65,7 @@ class Network(NamedTuple):
     part_cell: Int[Array, " parts"]
     part_inverse: Float[Array, " parts"]
     floating: Voltages
+    coarse: tuple[CoarseLinks, ...] = ()
     axis_factors: Float[Array, "t 3"] | None = None
     split: Split | None = None
 
@@ -227,10 +230,12 @@ class Near(NamedTuple):
     diagonal of the tensor sigma I + 2 sigma' E E^T that the Newton matrix is a discretisation of.
 
     Attributes:
-        sigma: of each voxel along each axis. scaled_edge: as Operator's. link_conductance: of each link.
+        sigma: of each voxel along each axis. frozen: sigma itself. scaled_edge: as Operator's. link_conductance: of
+            each link.
     """
 
     sigma: tuple[Nodes, Nodes, Nodes]
+    frozen: Nodes
     scaled_edge: tuple[Nodes, Nodes, Nodes]
     link_conductance: Links
 
@@ -293,7 +298,8 @@ def linearise(lay: Layout, net: Network, phi: Nodes, state: State, dtype: jnp.dt
         edge, pairs = linearise_pairs(lay, edge, net.split.pairs, state.split, volume, dtype)
         near_edge, _ = linearise_pairs(lay, near_edge, net.split.pairs, state.split, volume, dtype)
     link_conductance = state.link_conductance.astype(dtype)
-    near_link = near_links(net, link_weight.astype(dtype), link_conductance, near_sigma, sigma)
+    rise = along_field(net, near_sigma, sigma, net.link_cell) - sigma[net.link_cell]
+    near_link = link_conductance + net.link_g_m.astype(dtype) * jnp.sum(link_weight.astype(dtype) * rise, axis=1)
     nothing = jnp.zeros_like(sigma)
     diagonal = lay.keep(network_diagonal(lay, edge, nothing.at[net.link_node].add(link_conductance)))
     root = root_of(lay, near_edge, nothing.at[net.link_node].add(near_link), net.free)
@@ -311,7 +317,7 @@ def linearise(lay: Layout, net: Network, phi: Nodes, state: State, dtype: jnp.dt
         link_conductance=link_conductance,
         link_slope=(net.link_g_m / volume * state.link_drop).astype(dtype),
         floating=net.floating.astype(dtype),
-        near=Near(near_sigma, scale_edges(lay, near_edge, scale), near_link),
+        near=Near(near_sigma, sigma, scale_edges(lay, near_edge, scale), near_link),
         factors=factors,
         pairs=pairs,
     )
@@ -346,11 +352,13 @@ def stiffness(
     return along(0), along(1), along(2)
 
 
-def near_links(net: Network, weight: Links, conductance: Links, near_sigma: Any, sigma: Nodes) -> Links:
-    """Links of the network `Near`: the field along a link is that of its voxels."""
+def along_field(net: Network, near_sigma: Sequence[Nodes], sigma: Nodes, cell: Int[Array, "links 8"]) -> Any:
+    """sigma + 2 sigma'(q) q of some voxels, which is met along the field, and so by links; in anisotropic tissue sigma,
+    in units of the axis factors."""
+    if net.axis_factors is not None:
+        return sigma[cell]
     x, y, z = near_sigma
-    rise = x + y + z - 3 * sigma if net.axis_factors is None else jnp.zeros_like(sigma)
-    return conductance + net.link_g_m.astype(sigma.dtype) * jnp.sum(weight * rise[net.link_cell], axis=1)
+    return x[cell] + y[cell] + z[cell] - 2 * sigma[cell]
 
 
 def edges_of(lay: Layout, net: Network, sigma_extended: list[Nodes], dtype: jnp.dtype) -> list[Nodes]:

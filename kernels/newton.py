@@ -7,9 +7,9 @@
    `FLAT_ENOUGH` of its start, by safeguarded secants                               float64
 
 Floating electrodes are unknowns beside the nodes. The preconditioner eliminates them: with Y = M^-1 B, B the coupling
-of the nodes to the floating electrodes and M^-1 one V-cycle, the block factorisation with the Schur complement
-S = D - 0.95 B^T Y is symmetric, and positive as long as the V-cycle overshoots the inverse by less than 5 % (its
-spectrum in units of the inverse ends at 1.02 in the tests).
+of the nodes to the floating electrodes and M^-1 one V-cycle, the block factorisation with S = D - 2 B^T Y + Y^T A Y is
+symmetric, and S positive: the Schur complement of A, the network near the Newton matrix, and what Y has in energy above
+the least.
 """
 
 from __future__ import annotations
@@ -35,14 +35,13 @@ from .network import (
     carry,
     evaluate,
     linearise,
+    neighbours,
 )
 
 barrier = jax.lax.optimization_barrier
 
 MOST_CG_ITERATIONS = 200
 FLAT_ENOUGH = 0.5
-SAFE_SHARE = 0.95
-"""Share of the nodes' response taken off the floating electrodes' own conductance."""
 MOST_SEARCH_STEPS = 12
 
 
@@ -191,8 +190,8 @@ def preconditioner(levels: Levels, floating: int, net: Network, op: Operator):
     nothing = jnp.zeros((floating, lay.n), op.root.dtype)
     coupling = jax.vmap(lay.extend)(nothing.at[:, op.link_node].add(belongs) * scale)
     response = jax.lax.map(lambda b: v_cycle(levels, networks, b), coupling)
-    # S_kl = D_k delta_kl - B_k . Y_l, symmetric because the V-cycle is
-    schur = jnp.diag(jnp.sum(belongs, axis=1)) - SAFE_SHARE * (coupling @ response.T)
+    flow = jax.lax.map(functools.partial(near_flow, lay, networks[0]), response)
+    schur = jnp.diag(jnp.sum(belongs, axis=1)) - 2 * coupling @ response.T + response @ flow.T
     inverse = jnp.linalg.inv(0.5 * (schur + schur.T))
 
     def precondition(r_v: Nodes, r_u: Voltages) -> tuple[Nodes, Voltages]:
@@ -201,6 +200,11 @@ def preconditioner(levels: Levels, floating: int, net: Network, op: Operator):
         return z + z_u @ response, jnp.zeros_like(r_u).at[index].set(z_u)
 
     return precondition
+
+
+def near_flow(lay: Layout, level: Level, x: Nodes) -> Nodes:
+    """The scaled network near the Newton matrix times x, both extended."""
+    return lay.extend(lay.take(x, 0) - neighbours(lay, level.scaled_edge, x))
 
 
 def pcg(lay: Layout, matrix, precondition, rhs: tuple[Nodes, Voltages], root: Nodes, tolerance: Float[Array, ""]):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .electrodes import Electrode, Insulation, Needle
 from .fills import Shares
 from .grid import Grid
-from .links import Couplings, append_links, edge_conductance_m, no_metal, voxels_round_node
+from .links import Couplings, NearField, append_links, edge_conductance_m, no_metal, voxels_round_node
 from .nearfield import shape_function
 from .node_boxes import Box, at, box_of, points_in
 from .shafts import narrow_by_shaft
@@ -29,6 +29,9 @@ REACH = 2.0
 TAPER = 1.0
 """Voxels over which links fade out round REACH: a whole row of nodes that came within reach at once moved the current
 by 0.4 %."""
+NEAR_REACH = 4.0
+"""How far from a needle, in voxels, a potential is taken to follow its near field when it is interpolated; it begins to
+less by one voxel before."""
 MOST_NEGATIVE_LEAK = -0.2
 """Of the geometric edge conductance, beyond what `support` outweighs; the near field may ask for less next to a
 needle's ends."""
@@ -66,13 +69,16 @@ def link_wire(grid: Grid, needle: Needle, k: int, alone: Shares, c: Couplings) -
     insulated = needle.insulation_alone.distance_m(points) <= 0
     f = settle(shape_function(needle, points), insulated, opened)
     h = max(grid.spacing_m)
-    taper = np.clip((REACH - needle.distance_chebyshev_m(points) / h) / TAPER + 0.5, 0, 1)
+    away = needle.distance_chebyshev_m(points) / h
+    taper = np.clip((REACH - away) / TAPER + 0.5, 0, 1)
     within = (taper > 0) & (c.metal[box] < 0) & ~insulated
     leak = np.where(within, taper * network_flow(opened, f)[0] / np.where(within, f, 1), 0)
     least = MOST_NEGATIVE_LEAK * network_flow(geometric, f)[1] / 6 - support(opened, np.maximum(leak, 0))
     g = np.maximum(leak, least)[within]
     node = np.argwhere(within) + [s.start for s in box]
     cells, weights = voxels_round_node(grid, node)
+    share = np.where(insulated, 0, np.clip(NEAR_REACH - away, 0, 1)).astype(np.float32)
+    c.near.append(NearField(k, box, f.astype(np.float32), share))
     length = None if c.link_length_m is None else wire_length_m(needle, grid, g, f[within])
     append_links(c, grid, node, k, g, cells, weights, length)
 

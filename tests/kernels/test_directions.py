@@ -185,7 +185,7 @@ def everything():
 
 def random_state(level, seed=0):
     rng = np.random.default_rng(seed)
-    nodes = level.with_metal(rng.uniform(0, 800, level.problem.grid.node_shape))
+    nodes = level.with_metal(rng.uniform(0, 800, level.problem.grid.node_shape), level.volts())
     return nodes, rng.uniform(0, 800, 3)
 
 
