@@ -1,8 +1,8 @@
 """How many problems to solve side by side, from the memory that is free.
 
 XLA's own analysis of the compiled step (temporaries, arguments and results, what is donated once), on the CPU, grows in
-proportion to the lanes: 130, 141 and 168 bytes for each node and lane at 64^3, 48 x 24 x 20 and 20^3 voxels; of a solve
-by itself 140 at 64^3. tests/kernels/test_batch_size.py holds the formula to the analysis. XLA takes something
+proportion to the lanes: 130, 170 and 177 bytes for each node and lane at 64^3, 48 x 24 x 20 and 20^3 voxels; of a solve
+by itself 139 at 64^3. tests/kernels/test_batch_size.py holds the formula to the analysis. XLA takes something
 else on a GPU; `RESERVE` has to cover the difference.
 """
 
@@ -14,11 +14,11 @@ from .grid import Grid
 from .layout import level_layouts
 
 BYTES_PER_NODE = 134
-BYTES_PER_NODE_AND_FLOATING = 15
+BYTES_PER_NODE_AND_FLOATING = 30
 BYTES_PER_NODE_DIRECTIONAL = 30
 """More, where tissue is anisotropic or in series with contacts and sheets: 29 at 48^3 with both, 23 with the first."""
-BYTES_BESIDE_NODES = 400_000
-"""Links to electrodes, and the halos that small grids have more of, with two or three needles."""
+BYTES_BESIDE_NODES = 550_000
+"""Links to electrodes on all levels, and the halos that small grids have more of, with two or three needles."""
 RESERVE = 0.25
 """Share of the free memory that is left alone."""
 MOST = 64

@@ -89,7 +89,7 @@ def near_needles(grid: Grid, electrodes: Sequence[Electrode], reach: float, spre
         assert isinstance(needle, Needle)
         metal = needle.radius_m**2 * needle.exposed_m
         volume += math.pi * ((needle.radius_m + away) ** 2 * (needle.exposed_m + 2 * away) - metal)
-    return math.ceil(spread * volume / grid.voxel_volume_m3)
+    return min(math.ceil(spread * volume / grid.voxel_volume_m3), len(electrodes) * math.prod(grid.node_shape))
 
 
 def bucket(count: int) -> int:
