@@ -14,11 +14,12 @@ from .grid import Grid
 from .layout import level_layouts
 
 BYTES_PER_NODE = 134
-BYTES_PER_NODE_AND_FLOATING = 30
+BYTES_PER_NODE_AND_FLOATING = 25
 BYTES_PER_NODE_DIRECTIONAL = 30
 """More, where tissue is anisotropic or in series with contacts and sheets: 29 at 48^3 with both, 23 with the first."""
-BYTES_BESIDE_NODES = 550_000
-"""Links to electrodes on all levels, and the halos that small grids have more of, with two or three needles."""
+BYTES_BESIDE_NODES, BYTES_BESIDE_AND_FLOATING = 550_000, 100_000
+"""Links to electrodes on all levels, and the halos that small grids have more of, with two needles; and with one that
+floats beside them."""
 RESERVE = 0.25
 """Share of the free memory that is left alone."""
 MOST = 64
@@ -47,7 +48,7 @@ def most_lanes(free_bytes: int, nodes: int, floating: int = 0, directional: bool
 def lane_bytes(nodes: int, floating: int = 0, directional: bool = False) -> int:
     """Memory (bytes) of the device for each problem of a batch, or for one by itself."""
     each = BYTES_PER_NODE + BYTES_PER_NODE_AND_FLOATING * floating + BYTES_PER_NODE_DIRECTIONAL * directional
-    return nodes * each + BYTES_BESIDE_NODES
+    return nodes * each + BYTES_BESIDE_NODES + BYTES_BESIDE_AND_FLOATING * floating
 
 
 def padded_nodes(grid: Grid) -> int:

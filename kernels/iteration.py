@@ -124,7 +124,7 @@ class Member:
 def next_forcing(relative: float, previous: float, tolerance: float) -> float:
     """Eisenstat and Walker 1996 (choice 2), without solving further than the tolerance needs."""
     quadratic = 0.9 * (relative / previous) ** 2 if previous > 0 else LOOSEST_FORCING
-    needed = 0.5 * tolerance / relative if relative > 0 else LOOSEST_FORCING
+    needed = 0.3 * tolerance / relative if relative > 0 else LOOSEST_FORCING
     tightest = TIGHTEST_FORCING if needed < LAST_FORCING else LAST_FORCING
     return min(max(quadratic, needed, tightest), LOOSEST_FORCING)
 

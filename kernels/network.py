@@ -230,8 +230,8 @@ class Near(NamedTuple):
     diagonal of the tensor sigma I + 2 sigma' E E^T that the Newton matrix is a discretisation of.
 
     Attributes:
-        sigma: of each voxel along each axis. frozen: sigma itself. scaled_edge: as Operator's. link_conductance: of
-            each link.
+        sigma: of each voxel along each axis. frozen: sigma itself. scaled_edge: S_i g S_j of the edge from each node
+            along each axis, extended. link_conductance: of each link.
     """
 
     sigma: tuple[Nodes, Nodes, Nodes]
@@ -246,16 +246,14 @@ class Operator(NamedTuple):
 
     Attributes:
         root: square root of the diagonal of `near`, links and edges to metal included; 0 at nodes that are no unknowns.
-        diagonal: S_i g_ii S_i of the network at frozen conductivity.
-        scaled_edge: S_i g S_j of the edge from each node along each axis, extended.
+        edge: conductance of the edge from each node along each axis at frozen conductivity, extended.
         drop: edge differences x open share / (4 h^2), extended. curvature: 2 V sigma'(q).
         link_*: conductance, and g (phi_i - V_k) / V. floating: 1 for electrodes that float.
         factors: axis factors of each voxel, or None. pairs: edges across sheets, or None.
     """
 
     root: Nodes
-    diagonal: Nodes
-    scaled_edge: tuple[Nodes, Nodes, Nodes]
+    edge: tuple[Nodes, Nodes, Nodes]
     drop: tuple[Nodes, Nodes, Nodes]
     curvature: Nodes
     link_node: Int[Array, " links"]
@@ -301,13 +299,11 @@ def linearise(lay: Layout, net: Network, phi: Nodes, state: State, dtype: jnp.dt
     rise = along_field(net, near_sigma, sigma, net.link_cell) - sigma[net.link_cell]
     near_link = link_conductance + net.link_g_m.astype(dtype) * jnp.sum(link_weight.astype(dtype) * rise, axis=1)
     nothing = jnp.zeros_like(sigma)
-    diagonal = lay.keep(network_diagonal(lay, edge, nothing.at[net.link_node].add(link_conductance)))
     root = root_of(lay, near_edge, nothing.at[net.link_node].add(near_link), net.free)
     scale = lay.extend(reciprocal(root))
     return Operator(
         root=root,
-        diagonal=lay.keep(diagonal * lay.take(scale, 0) ** 2),
-        scaled_edge=scale_edges(lay, edge, scale),
+        edge=(edge[0], edge[1], edge[2]),
         drop=drop,
         curvature=lay.keep((2 * volume).astype(dtype) * slope),
         link_node=net.link_node,
@@ -432,26 +428,30 @@ def apply_scaled(lay: Layout, op: Operator, x: Nodes, u: Voltages) -> tuple[Node
     sums = [lay.voxel_sum(functools.partial(slope, a), a) for a in range(3)]
     if op.factors is not None:
         sums = [k * part for k, part in zip(op.factors, sums, strict=True)]
-    b = lay.keep(sums[0] + sums[1] + sums[2])
-    b = b.at[op.link_cell].add((op.link_slope * link_v)[:, None] * op.link_weight)
+    # 2 V sigma' b . v of each voxel, b having parts of its edges, links and pairs
+    t = lay.extend(op.curvature * (sums[0] + sums[1] + sums[2]))
+    t = t.at[lay.halo + op.link_cell].add(
+        op.curvature[op.link_cell] * (op.link_slope * link_v)[:, None] * op.link_weight
+    )
     if op.pairs is not None:
-        pair_v = lay.pick(v, op.pairs.pairs.high) - lay.pick(v, op.pairs.pairs.low)
-        b = b.at[op.pairs.pairs.cell].add((op.pairs.slope * pair_v)[:, None] * op.pairs.weight)
-    t = op.curvature * b
-    extended = extended_axes(lay, t, op.factors)
+        pairs = op.pairs.pairs
+        pair_v = lay.pick(v, pairs.high) - lay.pick(v, pairs.low)
+        part = (op.pairs.slope * pair_v)[:, None] * op.pairs.weight
+        t = t.at[lay.halo + pairs.cell].add(op.curvature[pairs.cell] * part)
+    along = [t] * 3 if op.factors is None else extended_axes(lay, lay.take(t, 0), op.factors)
 
     def flow(axis: int, at: int) -> Nodes:
-        return lay.take(op.drop[axis], at) * lay.edge_sum(extended[axis], axis, at)
+        difference = lay.take(v, at + lay.strides[axis]) - lay.take(v, at)
+        frozen = lay.take(op.edge[axis], at) * difference
+        return frozen + lay.take(op.drop[axis], at) * lay.edge_sum(along[axis], axis, at)
 
-    link_t = jnp.sum(op.link_weight * t[op.link_cell], axis=1)
-    link_out = op.link_slope * link_t
-    out = lay.keep(op.diagonal * lay.take(x, 0) - neighbours(lay, op.scaled_edge, x) + scale * lay.outflow(flow))
-    # the diagonal has the links' conductances already
-    at_links = link_out - op.link_conductance * u[op.link_electrode]
-    out = out.at[op.link_node].add(scale[op.link_node] * at_links)
+    link_out = op.link_conductance * link_v + op.link_slope * jnp.sum(
+        op.link_weight * lay.pick(t, op.link_cell), axis=1
+    )
+    out = lay.extend(scale * lay.outflow(flow)).at[lay.halo + op.link_node].add(scale[op.link_node] * link_out)
     if op.pairs is not None:
-        pair_t = op.pairs.slope * jnp.sum(op.pairs.weight * t[op.pairs.pairs.cell], axis=1)
-        low, high = op.pairs.pairs.low, op.pairs.pairs.high
-        out = out.at[low].add(-scale[low] * pair_t).at[high].add(scale[high] * pair_t)
-    out_u = jnp.zeros_like(u).at[op.link_electrode].add(-(op.link_conductance * link_v + link_out)) * op.floating
-    return lay.extend(out), out_u
+        pairs = op.pairs.pairs
+        pair_t = op.pairs.slope * jnp.sum(op.pairs.weight * lay.pick(t, pairs.cell), axis=1)
+        out = out.at[lay.halo + pairs.low].add(-scale[pairs.low] * pair_t)
+        out = out.at[lay.halo + pairs.high].add(scale[pairs.high] * pair_t)
+    return out, jnp.zeros_like(u).at[op.link_electrode].add(-link_out) * op.floating
