@@ -19,9 +19,10 @@ from typing import Any
 
 import jax
 
+from porefield.kernels.caches import forget_couplings
 from porefield.kernels.continuation import Continuation
 from porefield.kernels.field import solve_field
-from porefield.kernels.nested import couplings_of, nested_grids
+from porefield.kernels.nested import nested_grids
 from porefield.kernels.problem import FieldProblem
 from porefield.service.environment import compilation_cache_dir, configure_numerics
 
@@ -72,7 +73,7 @@ def serve_restarts(voxels: int) -> None:
 
 def timed(problem: FieldProblem, near: Continuation | None, *, moved: bool = False) -> Record:
     if moved:
-        couplings_of.cache_clear()
+        forget_couplings()
     began = clock()
     start = None if near is None else near.start(problem)
     solution = solve_field(problem, tolerance=TOLERANCE, start=start)

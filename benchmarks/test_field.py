@@ -15,9 +15,10 @@ import jax
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from porefield.kernels.caches import forget_couplings
 from porefield.kernels.cases.finite_elements import LIVER, NeedlesInABlock
 from porefield.kernels.field import solve_field
-from porefield.kernels.nested import couplings_of, nested_grids
+from porefield.kernels.nested import nested_grids
 from porefield.kernels.problem import FieldProblem
 from porefield.kernels.sampling import sample_field
 from porefield.kernels.solution import Solution
@@ -97,7 +98,7 @@ def test_sweep(benchmark: BenchmarkFixture, triad: float, swept: str) -> None:
         solve_all(members[:1])
     with counted() as others:
         solve_all(members[1:])
-    solutions = benchmark.pedantic(solve_all, (members,), setup=couplings_of.cache_clear, rounds=3)
+    solutions = benchmark.pedantic(solve_all, (members,), setup=forget_couplings, rounds=3)
     assert all(solution.converged for solution in solutions)
     assert benchmark.stats is not None
     note(
@@ -120,7 +121,7 @@ def test_assembly(benchmark: BenchmarkFixture, triad: float, voxels: int) -> Non
     problem = problems.two_needles(voxels)
 
     def assemble() -> int:
-        couplings_of.cache_clear()
+        forget_couplings()
         return sum(grid.network.tissue.size for grid in nested_grids(problem, coarse=True))
 
     with jax.enable_x64(True):

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from .coarse_links import links_of
 from .nested import couplings_of
 
 compiled: dict[Any, Any] = {}
@@ -47,5 +48,11 @@ def forget_programs() -> None:
 
 def clear_kernels() -> None:
     """Forget compiled programs and couplings."""
-    couplings_of.cache_clear()
+    forget_couplings()
     forget_programs()
+
+
+def forget_couplings() -> None:
+    """Have the next solve find electrodes' couplings anew, as if they had moved."""
+    couplings_of.cache_clear()
+    links_of.cache_clear()

@@ -25,6 +25,7 @@ from .newton import StepResult, blank_state, newton_step, newton_steps
 from .problem import FieldProblem
 from .solution import SolveCancelled, StepReport
 from .spread import lane_sharding, spread_steps
+from .step_cache import kept_step
 
 COARSE_TOLERANCE = 3e-3
 """Relative residual asked of the coarser nested grids: they only start the next."""
@@ -250,7 +251,9 @@ class LaneGrid:
                     if self.devices > 1:
                         traced = spread_steps(self.devices)
                     arguments = (network, phi, volts, jax.tree.map(shape_of, self.state), forcing, forcing)
-                    step = traced.lower(*arguments, **self.static).compile(compiler_options())
+                    options = compiler_options()
+                    compiled = lambda: traced.lower(*arguments, **self.static).compile(options)  # noqa: E731
+                    step = compiled() if self.devices > 1 else kept_step((key, options), compiled)
                 caches.compiled[key] = step
                 caches.count += 1
             return step

@@ -16,7 +16,8 @@ import os
 import threading
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,18 @@ def keep_programs_whole() -> bool:
         return _kept
 
 
+@contextmanager
+def compiled_anew() -> Iterator[None]:
+    """Inside, this thread compiles without a look at JAX's cache: XLA can't serialise a program that it has read from
+    there once more (it runs, but what is read of it then lacks functions). Needs `keep_programs_whole`."""
+    _anew.inside = True
+    try:
+        yield
+    finally:
+        _anew.inside = False
+
+
+_anew = threading.local()
 _keeping = threading.Lock()
 _kept: bool | None = None
 
@@ -70,8 +83,12 @@ def _change_cache() -> bool:
                 self.path = self._path = AtomicPath(self.path)
                 remove_abandoned(self.path)
 
+        def put(self, key: str, value: bytes) -> None:
+            if not getattr(_anew, "inside", False):
+                super().put(key, value)
+
         def get(self, key: str) -> bytes | None:
-            value = super().get(key)
+            value = None if getattr(_anew, "inside", False) else super().get(key)
             try:
                 if value is not None:
                     unpack(value)

@@ -13,11 +13,11 @@ from typing import Any
 import jax
 
 from porefield.kernels.batch_size import lane_bytes, padded_nodes
+from porefield.kernels.caches import forget_couplings
 from porefield.kernels.cases.finite_elements import NEEDLES_IN_A_BLOCK
 from porefield.kernels.electrodes import Needle
 from porefield.kernels.field import finish
 from porefield.kernels.iteration import LaneGrid, Member, iterate
-from porefield.kernels.nested import couplings_of
 from porefield.kernels.problem import FieldProblem
 
 from ..measure import TRIAD_ELEMENTS, peak_rss_bytes, triad_bytes_per_s
@@ -98,7 +98,7 @@ def compile_all(members: Sequence[Member], lanes: int | None) -> int:
 
 
 def solve(problems: Sequence[FieldProblem], lanes: int | None) -> Row:
-    couplings_of.cache_clear()  # else only the first round would have to make them
+    forget_couplings()  # else only the first round would have to make them
     times = [time.perf_counter()]
     members = [Member(p, None, TOLERANCE, MOST_STEPS) for p in problems]
     times.append(time.perf_counter())

@@ -13,8 +13,9 @@ import sys
 
 import jax
 
+from porefield.kernels.caches import forget_couplings
 from porefield.kernels.field import solve_field
-from porefield.kernels.nested import couplings_of, nested_grids
+from porefield.kernels.nested import nested_grids
 from porefield.kernels.solution import Solution
 
 from ..measure import counted, machine, of_step, triad_bytes_per_s
@@ -35,7 +36,7 @@ def main(family: str, value: str, voxels: str, tolerance: str, electrodes: str =
             with counted() as compiled:
                 found = record(solved())
             return found | {"compilations": compiled[0]}
-        couplings_of.cache_clear()
+        forget_couplings()
         began = clock()
         nested_grids(problem, coarse=True)
         coupled = clock()
