@@ -104,10 +104,10 @@ class SampleGeometry:
 def regular_field(problem: FieldProblem, solution: Solution) -> Float[Array, "8 voxels"]:
     """|E| at the 8 points a quarter of the way into each voxel, shape (8, voxels), V/m."""
     keep_programs_whole()
-    spacing = jnp.asarray(problem.grid.spacing_m, jnp.float32)
+    spacing = np.asarray(problem.grid.spacing_m, np.float32)
     potential = (solution.potential_v - np.mean(solution.electrode_potentials_v)).astype(np.float32)
-    share = None if solution.tissue_share is None else jnp.asarray(solution.tissue_share)
-    return _eight_fields(jnp.asarray(potential), jnp.asarray(problem.tissue), spacing, share)
+    share = solution.tissue_share
+    return _eight_fields(potential, problem.tissue, spacing, share)
 
 
 @jax.jit

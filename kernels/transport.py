@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ def carry_along(
     """
     keep_programs_whole()
     with jax.enable_x64(True):
-        moved = _carried(jnp.asarray(potential_v), axes_of(grid, before), axes_of(grid, now))
+        moved = _carried(potential_v, axes_of(grid, before), axes_of(grid, now))
         return np.asarray(moved)
 
 
@@ -55,7 +55,7 @@ def axes_of(grid: Grid, needles: Sequence[Needle]) -> Axes:
     longer = np.linalg.norm(direction, axis=1)
     bare = np.asarray([needle.bare_m for needle in needles]) * longer[:, None]
     radius = np.asarray([needle.radius_m for needle in needles]) / h.min()
-    single = partial(jnp.asarray, dtype=jnp.float32)
+    single: Any = partial(np.asarray, dtype=np.float32)
     return Axes(
         single(tip), single(direction / longer[:, None]), single(bare[:, 0]), single(bare[:, 1]), single(radius)
     )
