@@ -21,8 +21,8 @@ SINGLE, DOUBLE = 4, 8
 
 PCG = SINGLE * (2 + 3 + 2 + 3 + 3 + 2)
 """r.z; z + beta p; p.Ap; x + a p; r - a Ap; the norm of r times root."""
-MATRIX = SINGLE * (3 + 6 + 11)
-"""v = x / root; t from v, three drops, curvature; rows from x, diagonal, three edges, t, three drops and root."""
+MATRIX = SINGLE * (3 + 6 + 10)
+"""v = x / root; t from v, three drops, curvature; rows from v, three edges, t, three drops and root."""
 SMOOTHING_STEP = SINGLE * 6
 """x, r, three edges; the new x."""
 TRANSFERS = SINGLE * (7 + 2.625 + 2.625 + 4)
@@ -33,9 +33,9 @@ COARSEST = SINGLE * COARSEST_STEPS * (3 + 6 + 3)
 EVALUATE = 40 + 28 + 16 + 33 + 56 + 16 + 36 + 20 + 36
 """Halos of phi and the open edges; q; q made positive; laws; sigma and slope; halo of sigma; rows; times free; what is
 kept in single precision. Double precision."""
-LINEARISE = 64 + 88 + (8 + 24) + (36 + 36) + 28 + 28 + 8 + (36 + 36) + 8 + 35
-"""Drops; the preconditioner's conductivity; halos of both conductivities; both networks' edges, diagonals and scaled
-edges, root and its halo between; curvature; conductivity, leaks and free nodes of the next level."""
+LINEARISE = 64 + 88 + (8 + 24) + (36 + 36) + 28 + 8 + 36 + 8 + 35
+"""Drops; the preconditioner's conductivity; halos of both conductivities; both networks' edges; the preconditioner's
+diagonal, root's halo and scaled edges; curvature; conductivities and free nodes of the next level."""
 LINE_SEARCH = 20 + EVALUATE + 20
 """phi + t d; its state; two reductions."""
 NEWTON_STEP = LINEARISE + LINE_SEARCH + (12 + 12 + 20)

