@@ -23,6 +23,7 @@ from .grid import Grid
 from .layout import Layout
 from .links import Couplings
 from .problem import FieldProblem
+from .sizes import fill
 
 
 class CoarseLinks(NamedTuple):
@@ -95,8 +96,3 @@ def coarse_links(
         }
         out.append(CoarseLinks(**arrays))
     return tuple(out)
-
-
-def fill(a: NDArray[Any], length: int) -> NDArray[Any]:
-    """Pad with zeros: links of no conductance."""
-    return np.concatenate([a, np.zeros((length - len(a), *a.shape[1:]), a.dtype)])

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from .coarse_links import coarse_links, couplings_below, fill, grids_below
+from .coarse_links import coarse_links, couplings_below, grids_below
 from .conductivity import ConductivityLaw, conductivity, law_kinds, law_table
 from .coupling import couple
 from .directions import specialise, voxel_factors
@@ -28,7 +28,7 @@ from .multigrid import Levels
 from .network import Network
 from .problem import FieldProblem
 from .series import Pairs, Split
-from .sizes import Sizes
+from .sizes import Sizes, fill
 from .surfaces import CrossedEdges
 
 MOST_GRIDS = 3

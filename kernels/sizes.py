@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .conductivity import law_kinds
 from .electrodes import Electrode, Needle
@@ -33,7 +36,7 @@ class Sizes:
         rows: of the law table.
         warm: whether there is a warmth. directed: whether there are axis factors.
         split, pairs: `bucket` of the numbers of voxels with something in series, 0 for none, and of edges across
-        sheets.
+            sheets.
         kinds: conductivity.law_kinds.
     """
 
@@ -95,3 +98,8 @@ def near_needles(grid: Grid, electrodes: Sequence[Electrode], reach: float, spre
 def bucket(count: int) -> int:
     """A power of two, 256 or more."""
     return max(256, 2 ** math.ceil(math.log2(max(count, 1))))
+
+
+def fill(a: NDArray[Any], length: int) -> NDArray[Any]:
+    """Pad with zeros: links of no conductance."""
+    return np.concatenate([a, np.zeros((length - len(a), *a.shape[1:]), a.dtype)])
