@@ -30,7 +30,7 @@ TAPER = 1.0
 """Voxels over which links fade out round REACH: a whole row of nodes that came within reach at once moved the current
 by 0.4 %."""
 NEAR_REACH = 4.0
-"""How far from a needle, in voxels, an interpolated potential follows its near field; it fades out over the last one."""
+"""How far from a needle, in voxels, an interpolated potential follows its near field, fading out over the last one."""
 MOST_NEGATIVE_LEAK = -0.2
 """Of the geometric edge conductance, beyond what `support` outweighs; the near field may ask for less next to a
 needle's ends."""
