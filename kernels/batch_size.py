@@ -1,7 +1,7 @@
 """How many problems to solve side by side, from the memory that is free.
 
 XLA's own analysis of the compiled step (temporaries, arguments and results, what is donated once), on the CPU, grows in
-proportion to the lanes: 130, 170 and 177 bytes for each node and lane at 64^3, 48 x 24 x 20 and 20^3 voxels; of a solve
+proportion to the lanes: 131, 152 and 180 bytes for each node and lane at 64^3, 48 x 24 x 20 and 20^3 voxels; of a solve
 by itself 139 at 64^3. tests/kernels/test_batch_size.py holds the formula to the analysis. XLA takes something
 else on a GPU; `RESERVE` has to cover the difference.
 """

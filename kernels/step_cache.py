@@ -24,6 +24,8 @@ from jax.experimental import serialize_executable
 from .program_cache import AtomicPath, compiled_anew, compiler_threads, keep_programs_whole
 
 CPU_INFO = Path("/proc/cpuinfo")
+UNKEPT = (OSError, ValueError, TypeError, pickle.PicklingError, jax.errors.JaxRuntimeError)
+"""A disk that is full or may only be read, or a step that can't be serialised: it runs all the same."""
 
 
 def kept_step(key: Any, make: Callable[[], jax.stages.Compiled]) -> jax.stages.Compiled:
@@ -45,7 +47,7 @@ def kept_step(key: Any, make: Callable[[], jax.stages.Compiled]) -> jax.stages.C
     if step is None:
         with compiled_anew():
             step = make()
-        with suppress(OSError, ValueError):  # a full disk, or nothing that can be serialised: it is only a cache
+        with suppress(*UNKEPT):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(pickle.dumps(serialize_executable.serialize(step)))
     return step
@@ -59,7 +61,8 @@ def read(path: Path) -> jax.stages.Compiled | None:
     try:
         return serialize_executable.deserialize_and_load(*pickle.loads(content))
     except Exception:  # of whatever a broken or foreign file makes fail
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that may only be read
+            path.unlink(missing_ok=True)
         return None
 
 

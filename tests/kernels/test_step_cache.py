@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax._src import compilation_cache
 from jax.experimental import serialize_executable
 
 from porefield.kernels import step_cache
@@ -52,10 +53,20 @@ def test_a_step_is_made_once_and_read_after(folder: Path) -> None:
 
 def test_what_was_read_from_jaxs_own_cache_is_not_written_again(folder: Path) -> None:
     """XLA can't serialise that: a step read of it would fail when it runs."""
+    settings: Any = jax.config
+    before = settings.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     make, _ = counted()
-    make()
-    jax.clear_caches()
-    kept_step("sin", make)
+    compilation_cache.reset_cache()
+    try:
+        make()
+        assert list(folder.glob("*-cache"))
+        jax.clear_caches()
+        kept_step("sin", make)
+        jax.clear_caches()
+    finally:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", before)
+        compilation_cache.reset_cache()
     np.testing.assert_allclose(kept_step("sin", make)(X), 3 * np.cumsum(np.sin(X)), rtol=1e-6)
 
 
@@ -91,6 +102,21 @@ def test_a_disk_that_is_full_leaves_nothing(folder: Path, monkeypatch: pytest.Mo
     assert made == [1]
     assert not list(folder.glob("step-*"))
     assert not list(folder.glob("*.part"))
+
+
+def test_a_broken_file_that_may_not_be_removed_is_passed_by(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, made = counted()
+    kept_step("sin", make)
+    (path,) = folder.glob("step-*.pickle")
+    path.write_bytes(b"no pickle")
+
+    def refused(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("unlink", "replace"):
+        monkeypatch.setattr(Path, name, refused)
+    np.testing.assert_allclose(kept_step("sin", make)(X), 3 * np.cumsum(np.sin(X)), rtol=1e-6)
+    assert made == [2]
 
 
 def test_nothing_is_kept_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
