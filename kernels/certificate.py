@@ -1,29 +1,23 @@
 """A second, plain evaluation of the network's equations in numpy: what a solution is believed on.
 
-It shares no code with the solver's own stencils (flat layout, JAX): three-dimensional arrays, differences by np.diff,
+It shares no code with the solver's own stencils (flat layout, JAX): three-dimensional arrays, differences and
 sums over shifted slices, float64 throughout. The tests compare the two, and both with a dense assembly. Large arrays
-are gone through slab by slab, what is worked out on the way staying in the cache, by as many threads as there are.
+are gone through slab by slab (slabs.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .conductivity import conductivity
-from .grid import Grid
 from .links import Couplings
 from .problem import FieldProblem
-from .program_cache import compiler_threads
+from .slabs import Scratch, for_slabs
 
 Nodes = NDArray[np.float64]
-Part = tuple[slice, Nodes]
-SLAB_NODES = 2**17
-"""Nodes of a slab, or one plane: their arrays are to fit a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ class Audit:
 
 def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts: NDArray[np.float64]) -> Audit:
     """Evaluate field, conductivity, residual and currents of a potential, shape grid.node_shape."""
-    grid, volume = problem.grid, problem.grid.voxel_volume_m3
+    volume = problem.grid.voxel_volume_m3
     elements = _Elements(problem, couplings, potential_v, volts)
     edge_q, axis_q = _edge_squares(problem, couplings, potential_v)
     q = _q(problem, couplings, edge_q, elements, np.ones(elements.weight.shape))
@@ -68,9 +62,7 @@ def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts
     share = elements.share(sigma)
     if couplings.split_cell is not None:
         q = _q(problem, couplings, edge_q, elements, share)
-    out = np.zeros(grid.node_shape)
-    for voxels, flow in by_slabs(grid, lambda s: _outflow(problem, couplings, potential_v, sigma, s)):
-        out[_nodes_of(voxels)] += flow
+    out = _outflow(problem, couplings, potential_v, sigma)
     conductance = elements.g_m * np.sum(elements.weight * elements.at_voxels(sigma) * share, axis=1)
     current = conductance * elements.drop_v
     link, pair = np.split(current, [len(couplings.link_node)])
@@ -78,7 +70,7 @@ def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts
     if couplings.crossed is not None:
         np.add.at(out.reshape(-1), couplings.crossed.low, -pair)
         np.add.at(out.reshape(-1), couplings.crossed.high, pair)
-    out[couplings.metal >= 0] = 0
+    out.reshape(-1)[couplings.metal_nodes] = 0
     currents = np.zeros(len(problem.electrodes))
     np.add.at(currents, couplings.link_electrode, -link)
     power = volume * float(np.vdot(sigma, edge_q)) + float(np.sum(current * elements.drop_v))
@@ -95,23 +87,6 @@ def audit(problem: FieldProblem, couplings: Couplings, potential_v: Nodes, volts
     )
 
 
-def by_slabs(grid: Grid, work: Callable[[slice], Nodes]) -> Iterator[Part]:
-    """What `work` makes of some planes of voxels at a time, in their order, by as many threads as there are."""
-    nx, ny, nz = grid.node_shape
-    planes = max(1, SLAB_NODES // (ny * nz))
-    slabs = [slice(i, min(i + planes, nx - 1)) for i in range(0, nx - 1, planes)]
-    threads = min(compiler_threads(), len(slabs))
-    if threads == 1:
-        yield from ((s, work(s)) for s in slabs)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield from zip(slabs, pool.map(work, slabs), strict=True)
-
-
-def _nodes_of(voxels: slice) -> slice:
-    return slice(voxels.start, voxels.stop + 1)
-
-
 def _edge_squares(problem: FieldProblem, c: Couplings, potential_v: Nodes) -> tuple[Nodes, list[Nodes]]:
     """Mean square field of the voxels from their edges, weighted by axis factors; and along each axis, where tissue is
     other than plain."""
@@ -119,38 +94,61 @@ def _edge_squares(problem: FieldProblem, c: Couplings, potential_v: Nodes) -> tu
     total = np.empty(grid.shape)
     each = [] if problem.plain else [np.empty(grid.shape) for _ in range(3)]
 
-    def work(voxels: slice) -> Nodes:
-        nodes = _nodes_of(voxels)
-        factors = _factors(problem, voxels)
-        total[voxels] = 0
+    def work(voxels: slice, scratch: Scratch) -> None:
+        nodes, factors = slice(voxels.start, voxels.stop + 1), _factors(problem, voxels)
         for a, h in enumerate(grid.spacing_m):
-            square = np.diff(potential_v[nodes], axis=a)
+            square = _drops(potential_v[nodes], a, scratch)
             square *= square
-            square *= c.open_edge[a][nodes][_slice(a, None, -1)]
-            along = _mean_of_4(square, a)
-            along /= h**2
+            _narrow(square, c, a, voxels if a == 0 else nodes)
+            b, d = (other for other in range(3) if other != a)
+            along = _sums_of_two(_sums_of_two(square, b, scratch), d, scratch)
+            along *= 0.25 / h**2
             if each:
                 each[a][voxels] = along
-            total[voxels] += along if factors is None else factors[a] * along
-        return total
+            if factors is not None:
+                along *= factors[a]
+            if a == 0:
+                total[voxels] = along
+            else:
+                total[voxels] += along
 
-    for _ in by_slabs(grid, work):
-        pass
+    for_slabs(grid.shape[0], total[0].size, work)
     return total, each
 
 
-def _outflow(problem: FieldProblem, c: Couplings, potential_v: Nodes, sigma: Nodes, voxels: slice) -> Nodes:
-    """What flows into each node of a slab through the parts of its edges that lie in the slab's voxels."""
-    nodes, factors = _nodes_of(voxels), _factors(problem, voxels)
-    phi, here = potential_v[nodes], sigma[voxels]
-    out = np.zeros(phi.shape)
-    for a, h in enumerate(problem.grid.spacing_m):
-        flow = np.diff(phi, axis=a)
-        flow *= c.open_edge[a][nodes][_slice(a, None, -1)]
-        flow *= _mean_round_edges(here if factors is None else factors[a] * here, a)
-        flow *= problem.grid.voxel_volume_m3 / h**2
-        out[_slice(a, None, -1)] -= flow
-        out[_slice(a, 1, None)] += flow
+def _outflow(problem: FieldProblem, c: Couplings, potential_v: Nodes, sigma: Nodes) -> Nodes:
+    """What leaves each node through its edges."""
+    grid, out = problem.grid, np.zeros(problem.grid.node_shape)
+    planes, ny, nz = grid.shape
+
+    def work(nodes: slice, scratch: Scratch) -> None:
+        # voxels on both sides of each plane of nodes, those outside the grid with nothing
+        inside = slice(max(nodes.start - 1, 0), min(nodes.stop, planes))
+        lead = inside.start - (nodes.start - 1)
+        factors = _factors(problem, inside)
+        round_nodes = scratch.array("voxels", nodes.stop - nodes.start + 1, ny, nz)
+        for a, h in enumerate(grid.spacing_m):
+            if a == 0 or factors is not None:
+                round_nodes[:lead], round_nodes[lead + inside.stop - inside.start :] = 0, 0
+                here = round_nodes[lead : lead + inside.stop - inside.start]
+                here[...] = sigma[inside] if factors is None else factors[a] * sigma[inside]
+            weight = 0.25 * grid.voxel_volume_m3 / h**2
+            if a == 0:
+                flow = _drops(potential_v[inside.start : inside.stop + 1], 0, scratch)
+                _narrow(flow, c, 0, inside)
+                flow *= _sums_round(_sums_round(here, 1, scratch), 2, scratch)
+                flow *= weight
+                out[nodes.start : inside.stop] -= flow[nodes.start - inside.start :]
+                out[inside.start + 1 : nodes.stop] += flow[: nodes.stop - inside.start - 1]
+                continue
+            flow = _drops(potential_v[nodes], a, scratch)
+            _narrow(flow, c, a, nodes)
+            flow *= _sums_round(_sums_of_two(round_nodes, 0, scratch), 3 - a, scratch)
+            flow *= weight
+            out[nodes][_slice(a, None, -1)] -= flow
+            out[nodes][_slice(a, 1, None)] += flow
+
+    for_slabs(planes + 1, out[0].size, work)
     return out
 
 
@@ -209,9 +207,11 @@ def _factors(problem: FieldProblem, voxels: slice) -> list[Nodes] | None:
 
 
 def _over_fill(problem: FieldProblem, c: Couplings, q: Nodes, fill: Nodes) -> Nodes:
-    out, part = np.maximum(q, 0), np.unravel_index(c.part_cell, problem.grid.node_shape)
-    out[part] /= fill
-    return out
+    """In place."""
+    part = np.unravel_index(c.part_cell, problem.grid.node_shape)
+    np.maximum(q, 0, out=q)
+    q[part] /= fill
+    return q
 
 
 def _q(problem: FieldProblem, c: Couplings, edge_q: Nodes, elements: _Elements, share: Nodes) -> Nodes:
@@ -237,7 +237,7 @@ BISECTIONS = 48
 def _solve(problem: FieldProblem, c: Couplings, edge_q: Nodes, elements: _Elements, q: Nodes) -> Nodes:
     """sigma = sigma(sqrt q(sigma)): at once from q, and where something is in series by bisection between the least and
     the most of each law."""
-    sigma = conductivity_of(problem, np.sqrt(q))
+    sigma = conductivity_of(problem, q)
     if c.split_cell is None:
         return sigma
     where = np.unravel_index(c.split_cell, problem.grid.node_shape)
@@ -299,20 +299,23 @@ def law_at(problem: FieldProblem, where: tuple[NDArray[np.intp], ...], field_v_p
     return sigma if problem.warmth is None else sigma * problem.warmth[where]
 
 
-def conductivity_of(problem: FieldProblem, field_v_per_m: Nodes) -> Nodes:
-    """sigma (S/m) of each voxel in a given |E|, one law at a time."""
+def conductivity_of(problem: FieldProblem, square_field: Nodes) -> Nodes:
+    """sigma (S/m) of each voxel at a given |E|^2, one law at a time."""
     sigma = np.zeros(problem.grid.shape)
 
-    def work(voxels: slice) -> Nodes:
-        tissue, out, field = problem.tissue[voxels], sigma[voxels], field_v_per_m[voxels]
+    def work(voxels: slice, scratch: Scratch) -> None:
+        tissue, out = problem.tissue[voxels], sigma[voxels]
+        field = np.sqrt(square_field[voxels], out=scratch.array("field", *out.shape))
         for i, law in enumerate(problem.laws):
             here = tissue == i
-            if not law.insulating and here.any():
+            if law.insulating or not here.any():
+                continue
+            if here.all():
+                out[...] = conductivity(law, field)
+            else:
                 out[here] = conductivity(law, field[here])
-        return out
 
-    for _ in by_slabs(problem.grid, work):
-        pass
+    for_slabs(problem.grid.shape[0], sigma[0].size, work)
     return sigma if problem.warmth is None else sigma * problem.warmth
 
 
@@ -321,23 +324,29 @@ def _slice(axis: int, start: int | None, stop: int | None) -> tuple[slice, slice
     return (s if axis == 0 else full, s if axis == 1 else full, s if axis == 2 else full)
 
 
-def _mean_of_4(edges: Nodes, axis: int) -> Nodes:
-    """Per voxel the mean over its 4 edges along an axis."""
-    for b in range(3):
-        if b != axis:
-            edges = 0.5 * (edges[_slice(b, None, -1)] + edges[_slice(b, 1, None)])
-    return edges
+def _drops(potential_v: Nodes, axis: int, scratch: Scratch) -> Nodes:
+    """What the potential rises by along each edge."""
+    low, high = potential_v[_slice(axis, None, -1)], potential_v[_slice(axis, 1, None)]
+    return np.subtract(high, low, out=scratch.array("drops", *low.shape))
 
 
-def _mean_round_edges(voxels: Nodes, axis: int) -> Nodes:
-    """Per edge along an axis the mean over the 4 voxels round it, those outside the grid counting as zero."""
-    for b in range(3):
-        if b != axis:
-            wider = np.empty([n + (c == b) for c, n in enumerate(voxels.shape)])
-            np.add(voxels[_slice(b, None, -1)], voxels[_slice(b, 1, None)], out=wider[_slice(b, 1, -1)])
-            wider[_slice(b, None, 1)], wider[_slice(b, -1, None)] = (
-                voxels[_slice(b, None, 1)],
-                voxels[_slice(b, -1, None)],
-            )
-            voxels = np.multiply(wider, 0.5, out=wider)
-    return voxels
+def _narrow(values: Nodes, c: Couplings, axis: int, planes: slice) -> None:
+    """Multiply values of edges, that start in some planes of nodes, by the edges' open shares."""
+    if not c.open_planes[axis][planes].all():
+        share = c.open_edge[axis][planes]
+        values *= share if axis == 0 else share[_slice(axis, None, -1)]
+
+
+def _sums_of_two(x: Nodes, axis: int, scratch: Scratch) -> Nodes:
+    """Of neighbours along an axis."""
+    low, high = x[_slice(axis, None, -1)], x[_slice(axis, 1, None)]
+    return np.add(low, high, out=scratch.array(f"sums {axis}", *low.shape))
+
+
+def _sums_round(x: Nodes, axis: int, scratch: Scratch) -> Nodes:
+    """As `_sums_of_two`, with nothing on either side of the first and the last."""
+    shape = [n + (a == axis) for a, n in enumerate(x.shape)]
+    wider = scratch.array(f"sums round {axis}", *shape)
+    np.add(x[_slice(axis, None, -1)], x[_slice(axis, 1, None)], out=wider[_slice(axis, 1, -1)])
+    wider[_slice(axis, None, 1)], wider[_slice(axis, -1, None)] = x[_slice(axis, None, 1)], x[_slice(axis, -1, None)]
+    return wider

@@ -111,16 +111,18 @@ def edge_s(problem: FieldProblem, c: Couplings, sigma: Floats, edge: Index) -> F
     """Conductances (S) of some edges: the mean of the 4 voxels round each, those outside the grid counting as zero."""
     grid, out = problem.grid, np.zeros(len(edge))
     lower = np.stack(np.unravel_index(edge // 3, grid.node_shape), axis=-1)
-    padded = np.pad(sigma, 1)
+    last = np.asarray(grid.shape) - 1
     for axis in range(3):
         own = edge % 3 == axis
-        i, b, d = lower[own] + 1, *(a for a in range(3) if a != axis)
+        i, b, d = lower[own], *(a for a in range(3) if a != axis)
         total = np.zeros(len(i))
         for back in ((0, 0), (0, 1), (1, 0), (1, 1)):
             cell = i.copy()
             cell[:, b] -= back[0]
             cell[:, d] -= back[1]
-            total += padded[tuple(cell.T)] * factor(problem, axis, cell - 1)
+            inside = np.all((cell >= 0) & (cell <= last), axis=1)
+            x, y, z = np.clip(cell, 0, last).T
+            total += inside * sigma[x, y, z] * factor(problem, axis, cell)
         x, y, z = lower[own].T
         whole = grid.voxel_volume_m3 / grid.spacing_m[axis] ** 2
         out[own] = 0.25 * whole * total * c.open_edge[axis][x, y, z]

@@ -112,9 +112,7 @@ def batch_key(problem: FieldProblem) -> tuple[Grid, int, int]:
 def finish(member: Member) -> Solution:
     """Audit the potential on the unpadded grid and put the solution together."""
     level, volts_v = member.nested[0], np.asarray(member.volts, np.float64)
-    metal, potential = level.couplings.metal, level.extract(member.phi)
-    inside = metal >= 0
-    potential[inside] = volts_v[metal[inside]]
+    potential = level.with_metal(level.extract(member.phi), volts_v)
     found = audit(level.problem, level.couplings, potential, volts_v)
     relative = found.residual_norm(level.floating_mask) / level.scale_a
     status = SolveStatus.STAGNATED if member.stagnated else SolveStatus.OUT_OF_ITERATIONS

@@ -182,15 +182,15 @@ class LaneGrid:
         network: Network = jax.device_put(self.network, self.sharding)
         phi: Any = jax.device_put(self.side_by_side([member.phi for _, member in self.members]), self.sharding)
         volts: Any = jax.device_put(self.side_by_side([member.volts for _, member in self.members]), self.sharding)
-        last = self.begin(step, network, phi, volts)
         if any(member.at_rest for _, member in self.members):
             linear = with_tissue_at_rest(network)
-            last = self.begin(step, linear, last.phi, last.volts)
+            last = self.begin(step, linear, phi, volts)
             forcing = self.forcing([REST_FORCING if member.at_rest else HELD for _, member in self.members])
             last = step(linear, last.phi, last.volts, last.state, last.residual_norm, forcing)
             for (_, member), cg in zip(self.members, np.atleast_1d(last.cg_iterations), strict=False):
                 member.cg_counts[-1] += int(cg)
-            last = self.begin(step, network, last.phi, last.volts)
+            phi, volts = last.phi, last.volts
+        last = self.begin(step, network, phi, volts)
         for (_, member), norm in zip(self.members, np.atleast_1d(last.residual_norm), strict=False):
             member.norm_a = float(norm)
         while any(member.moving for _, member in self.members):

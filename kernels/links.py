@@ -3,6 +3,7 @@ cut_edges.py and wire_leaks.py."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -66,6 +67,17 @@ class Couplings:
     crossed: CrossedEdges | None = None
     split_cell: NDArray[np.int32] | None = None
     factors: Factors | None = None
+
+    @functools.cached_property
+    def metal_nodes(self) -> NDArray[np.int64]:
+        """Flat indices; to be asked for when `metal` no longer changes."""
+        return np.flatnonzero(self.metal >= 0)
+
+    @functools.cached_property
+    def open_planes(self) -> list[NDArray[np.bool_]]:
+        """For each axis, in which planes of nodes (along x) all edges are open; as `metal_nodes`."""
+        shares = self.open_edge[0][:-1], self.open_edge[1][:, :-1], self.open_edge[2][:, :, :-1]
+        return [np.all(share == 1, axis=(1, 2)) for share in shares]
 
 
 def no_metal(grid: Grid) -> list[NDArray[np.float32]]:
