@@ -124,13 +124,13 @@ def _outflow(problem: FieldProblem, c: Couplings, potential_v: Nodes, sigma: Nod
     def work(nodes: slice, scratch: Scratch) -> None:
         # voxels on both sides of each plane of nodes, those outside the grid with nothing
         inside = slice(max(nodes.start - 1, 0), min(nodes.stop, planes))
-        lead = inside.start - (nodes.start - 1)
-        factors = _factors(problem, inside)
+        first, factors = inside.start - (nodes.start - 1), _factors(problem, inside)
+        last = first + inside.stop - inside.start
         round_nodes = scratch.array("voxels", nodes.stop - nodes.start + 1, ny, nz)
+        round_nodes[:first], round_nodes[last:] = 0, 0
+        here = round_nodes[first:last]
         for a, h in enumerate(grid.spacing_m):
             if a == 0 or factors is not None:
-                round_nodes[:lead], round_nodes[lead + inside.stop - inside.start :] = 0, 0
-                here = round_nodes[lead : lead + inside.stop - inside.start]
                 here[...] = sigma[inside] if factors is None else factors[a] * sigma[inside]
             weight = 0.25 * grid.voxel_volume_m3 / h**2
             if a == 0:

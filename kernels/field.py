@@ -113,7 +113,11 @@ def finish(member: Member) -> Solution:
     """Audit the potential on the unpadded grid and put the solution together."""
     level, volts_v = member.nested[0], np.asarray(member.volts, np.float64)
     potential = level.with_metal(level.extract(member.phi), volts_v)
+    # before what the audit takes for a while, or they would lie scattered where the next solve needs one large block
+    field, conductivity = (np.empty(level.problem.grid.shape, np.float32) for _ in range(2))
     found = audit(level.problem, level.couplings, potential, volts_v)
+    np.sqrt(found.mean_square_field, out=field)
+    conductivity[...] = found.conductivity_s_per_m
     relative = found.residual_norm(level.floating_mask) / level.scale_a
     status = SolveStatus.STAGNATED if member.stagnated else SolveStatus.OUT_OF_ITERATIONS
     if relative <= member.wanted:
@@ -125,8 +129,8 @@ def finish(member: Member) -> Solution:
     device = jax.devices()[0]
     return Solution(
         potential_v=potential,
-        field_v_per_m=np.sqrt(found.mean_square_field).astype(np.float32),
-        conductivity_s_per_m=found.conductivity_s_per_m.astype(np.float32),
+        field_v_per_m=field,
+        conductivity_s_per_m=conductivity,
         currents_a=tuple(float(i) for i in currents),
         electrode_potentials_v=tuple(float(v) for v in volts_v),
         status=status,
