@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 
+from porefield.kernels import slabs
 from porefield.kernels.cases.radial import Coaxial
 from porefield.kernels.cases.slab import LayeredSlab
 from porefield.kernels.certificate import audit
@@ -189,7 +190,11 @@ def random_state(level, seed=0):
     return nodes, rng.uniform(0, 800, 3)
 
 
-def test_audit_and_solver_agree(everything):
+@pytest.mark.parametrize("planes", [1, 3, 100])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_audit_and_solver_agree(everything, monkeypatch, planes, threads):
+    monkeypatch.setattr(slabs, "SLAB_NODES", planes * 9 * 7)
+    monkeypatch.setattr(slabs, "compiler_threads", lambda: threads)
     nodes, volts = random_state(everything)
     state = evaluate(
         everything.layout, everything.kinds, everything.network, everything.embed(nodes), jax.device_put(volts)
