@@ -210,9 +210,9 @@ class NestedGrid:
         return self.pad(self.with_metal(potential_v, self.volts()))
 
     def with_metal(self, potential_v: NDArray[np.float64], volts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A potential on the true nodes, contiguous, changed to the electrodes' own in their metal."""
+        """A potential on the true nodes, changed to the electrodes' own in their metal."""
         inside = self.couplings.metal_nodes
-        potential_v.reshape(-1)[inside] = volts[self.couplings.metal.reshape(-1)[inside]]
+        np.put(potential_v, inside, volts[np.take(self.couplings.metal, inside)])
         return potential_v
 
     def interpolate(
