@@ -47,6 +47,7 @@ OTHERS = "the rest of the steps"
 STEP = "ThunkExecutor::Execute (wait for completion)"
 """The profiler's name for an execution of a compiled step."""
 TRACES = 5
+"""Of which the quickest counts."""
 COARSER = "steps on coarser nested grids, and the state that the finest begins with"
 REST = "the rest: networks and audit on the host, and short steps that the profiler misses"
 

@@ -55,14 +55,15 @@ def serve_restarts(voxels: int) -> None:
     def solve() -> Record:
         return {
             "voltage": {
-                "from scratch, needles' couplings too": timed(later, None, moved=True),
+                # this one first: it leaves the couplings to those that know them
+                "from scratch, needles' couplings too": timed(later, None, anew=True),
                 "from scratch": timed(later, None),
                 "one solution known": timed(later, neighbours(1)),
                 "three solutions known": timed(later, neighbours(3)),
             },
             "shift": {
-                "from scratch": timed(shifted, None, moved=True),
-                "one solution known": timed(shifted, neighbours(1), moved=True),
+                "from scratch": timed(shifted, None, anew=True),
+                "one solution known": timed(shifted, neighbours(1), anew=True),
             },
         }
 
@@ -70,8 +71,9 @@ def serve_restarts(voxels: int) -> None:
     serve(solve, {"voxels": voxels})
 
 
-def timed(problem: FieldProblem, near: Continuation | None, *, moved: bool = False) -> Record:
-    if moved:
+def timed(problem: FieldProblem, near: Continuation | None, *, anew: bool = False) -> Record:
+    """A solve, from a start or from scratch; `anew`: the needles' couplings are found in it."""
+    if anew:
         forget_couplings()
     began = clock()
     start = None if near is None else near.start(problem)

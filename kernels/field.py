@@ -113,7 +113,7 @@ def finish(member: Member) -> Solution:
     """Audit the potential on the unpadded grid and put the solution together."""
     level, volts_v = member.nested[0], np.asarray(member.volts, np.float64)
     potential = level.with_metal(level.extract(member.phi), volts_v)
-    # before what the audit takes for a while, or they would lie scattered where the next solve needs one large block
+    # before what the audit takes for a while, to lie together: the next solve needs one large block of what is free
     field, conductivity = (np.empty(level.problem.grid.shape, np.float32) for _ in range(2))
     found = audit(level.problem, level.couplings, potential, volts_v)
     np.sqrt(found.mean_square_field, out=field)

@@ -16,11 +16,8 @@ SLAB_NODES = 2**17
 
 
 class Scratch:
-    """Arrays of one thread for what is worked out on the way, used again for each slab.
-
-    Were they freed and asked for anew, threads would get each other's, which lie in the other core's cache: two then
-    took as long as one.
-    """
+    """Arrays of one thread for what is worked out on the way, used again for each slab, so that no slab asks for memory
+    and threads never get each other's."""
 
     def __init__(self) -> None:
         self.kept: dict[str, NDArray[np.float64]] = {}
